@@ -1,0 +1,103 @@
+"""Requests on their way to the serial worker: each has its own answer, its own deadline, and stops go first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Any
+
+from observatory_common.errors import TimedOut
+
+#: How long a request may wait to be begun; then it is not carried out at all.
+_BEGIN_WITHIN_S = 1.2
+#: How long the worker may take over one: a command is three attempts of two exchanges of 0.5 s at the worst.
+_FINISH_WITHIN_S = 3.5
+
+
+class Request:
+    """Work for the worker's thread. `stops` names the channels it stops; such a request overtakes all others."""
+
+    def __init__(self, work: Callable[[], Any], stops: Collection[int] = ()) -> None:
+        self.stops = frozenset(stops)
+        self._work = work
+        self._expires_at = time.monotonic() + _BEGIN_WITHIN_S
+        self._lock = threading.Lock()
+        self._claimed = False
+        self._done = threading.Event()
+        self._result: Any = None
+        self._error: Exception | None = None
+
+    def claim(self) -> bool:
+        """Take it for execution; False if nobody waits for it any more, so that it must not be carried out."""
+        with self._lock:
+            self._claimed = time.monotonic() < self._expires_at
+            return self._claimed
+
+    def run(self) -> Any:
+        """Do the work, in the worker's thread."""
+        return self._work()
+
+    def succeed(self, result: Any) -> None:
+        """Give the waiting caller its result."""
+        self._result = result
+        self._done.set()
+
+    def fail(self, error: Exception) -> None:
+        """Have the waiting caller raise `error`."""
+        self._error = error
+        self._done.set()
+
+    def wait(self) -> Any:
+        """The result, in the caller's thread. Raises what the work raised, or TimedOut."""
+        if not self._done.wait(_BEGIN_WITHIN_S):
+            with self._lock:
+                self._expires_at = 0.0
+                claimed = self._claimed
+            if not claimed:
+                raise TimedOut(f"the device was busy for {_BEGIN_WITHIN_S:g} s; nothing was done")
+            if not self._done.wait(_FINISH_WITHIN_S):
+                raise TimedOut(f"no end of it within {_BEGIN_WITHIN_S + _FINISH_WITHIN_S:g} s")
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Mailbox:
+    """The requests that wait for the worker."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._urgent: deque[Request] = deque()
+        self._ordinary: deque[Request] = deque()
+        self._woken = False
+
+    def put(self, request: Request) -> None:
+        """Add a request and wake the worker."""
+        with self._changed:
+            (self._urgent if request.stops else self._ordinary).append(request)
+            self._changed.notify()
+
+    def take(self, up_to_s: float) -> Request | None:
+        """The next request, stops first; None if there is none within `up_to_s` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken or self.waiting(), max(up_to_s, 0.0))
+            self._woken = False
+            queue = self._urgent or self._ordinary
+            return queue.popleft() if queue else None
+
+    def waiting(self) -> bool:
+        """Whether any request waits."""
+        return bool(self._urgent or self._ordinary)
+
+    def stop_waiting(self, channel: int | None = None) -> bool:
+        """Whether a stop waits, of this channel or of any."""
+        with self._changed:
+            return any(channel is None or channel in request.stops for request in self._urgent)
+
+    def wake(self) -> None:
+        """End the present `take` early."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()

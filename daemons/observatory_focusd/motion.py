@@ -1,0 +1,394 @@
+"""Moves, stops and the truth about positions: what the serial worker does with its channels. Runs in its thread only."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from observatory_common import timestamps
+from observatory_common.errors import (
+    Blocked,
+    CommandFailed,
+    DeviceLost,
+    InvalidChannel,
+    ObservatoryError,
+    Stopped,
+    TimedOut,
+    Uncertain,
+)
+from observatory_common.events import EventRing
+from observatory_common.jobs import JobTable
+from observatory_focusd.axis import Axis, Move
+from observatory_focusd.controller import Controller, Sample
+from observatory_focusd.journal import CONFIRMED, UNCERTAIN, Journal, OpenMove
+from observatory_focusd.link import Overtaken, Silence
+
+log = logging.getLogger("focusd.motion")
+
+
+@dataclass(frozen=True)
+class MoveRequest:
+    """A move somebody asked for; `steps` counts from the present target when `offset` is true."""
+
+    channel: int
+    steps: int
+    offset: bool
+    by: str
+    request_id: str | None
+    accept_uncertain: bool
+
+
+class Motion:
+    """The channels, their moves and their journal.
+
+    `cancel_move` is what a job's cancel calls (from any thread): it must have the worker stop that channel. `changed` is
+    called before a job's end is made known, so that who waited for it finds the status up to date.
+    `steps_per_s` is set with each connection.
+    """
+
+    def __init__(
+        self,
+        axes: Sequence[Axis],
+        journal: Journal,
+        jobs: JobTable,
+        events: EventRing,
+        move_timeout_s: float,
+        cancel_move: Callable[[int], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.axes = axes
+        self.steps_per_s = 1.0
+        self.stops_owed: set[int] = set()
+        self._journal = journal
+        self._jobs = jobs
+        self._events = events
+        self._move_timeout_s = move_timeout_s
+        self._cancel_move = cancel_move
+        self._changed = changed
+        for axis in axes:
+            axis.position_steps = journal.entry(axis.number).position_steps
+
+    def axis(self, channel: int) -> Axis:
+        """The axis of a channel. Raises InvalidChannel."""
+        if not 1 <= channel <= len(self.axes):
+            allowed = " or ".join(str(axis.number) for axis in self.axes)
+            raise InvalidChannel(f"channel is {channel}, expected {allowed}", value=channel, allowed=allowed)
+        return self.axes[channel - 1]
+
+    @property
+    def moving(self) -> list[int]:
+        """The channels whose motor runs."""
+        return [axis.number for axis in self.axes if axis.moving]
+
+    def next_reading_at(self, moving_delay_s: float) -> float | None:
+        """When the next reading is due on account of a moving channel, on the monotonic clock; None if none moves."""
+        due = [axis.next_reading_at(moving_delay_s, self.steps_per_s) for axis in self.axes]
+        return min((at for at in due if at is not None), default=None)
+
+    # connection gained and lost
+
+    def resume(self, first: Sequence[Sample], second: Sequence[Sample], steps_per_s: float) -> None:
+        """Judge every position from two readings after either side was away. Moves nothing."""
+        self.steps_per_s = steps_per_s
+        for axis, before, sample in zip(self.axes, first, second, strict=False):
+            axis.move, axis.sample = None, before
+            followed = not axis.jumped(sample, steps_per_s)
+            axis.sample = sample
+            entry = self._journal.entry(axis.number)
+            trusted = entry.position_state == CONFIRMED and followed
+            at_rest = not before.moving and not sample.moving
+            if trusted and entry.move is None and at_rest and sample.current_steps == entry.position_steps:
+                axis.position_state = CONFIRMED
+            elif trusted and entry.move and before.moving and sample.moving and sample.target_steps == entry.move.target_steps:
+                # A controller that had lost its power would have set both numbers equal.
+                axis.position_state = CONFIRMED
+                self._adopt(axis, entry.move)
+            else:
+                self._doubt(axis, "it is not proven since the connection was lost or the daemon restarted")
+
+    def lost(self, reason: str) -> None:
+        """The connection has gone: running moves end as lost_device, nothing is read any more."""
+        for axis in self.axes:
+            if axis.move is not None:
+                last = axis.sample.current_steps if axis.sample is not None else None
+                error = DeviceLost(f"the device was lost at {_shown(last)} on the way to {axis.move.target_steps:+d}: {reason}")
+                self._finish(axis, "lost_device", last, error)
+            axis.sample = None
+
+    def announce(self, name: str, **data: Any) -> None:
+        """Publish an event that concerns no single channel."""
+        self._events.publish("focusd", name, data)
+
+    # commands
+
+    def start(self, controller: Controller, wanted: MoveRequest, interrupted: Callable[[], bool]) -> dict[str, Any]:
+        """Start a move and return its job. Moves the motor, unless the request id was accepted before."""
+        axis = self.axis(wanted.channel)
+        if wanted.request_id is not None:
+            if self._journal.accepted_before_restart(wanted.request_id):
+                raise Uncertain(
+                    f"request {wanted.request_id} was accepted before the daemon restarted and is not carried out again;"
+                    f" channel {axis.number} is {axis.position_state}",
+                    value=wanted.request_id,
+                )
+            known = self._jobs.with_request(wanted.request_id)
+            if known is not None:
+                return known.to_wire()
+        self._require_rest(axis)
+        if not axis.confirmed and not wanted.accept_uncertain:
+            raise Uncertain(
+                f"the position of channel {axis.number} is uncertain: prove it with `focus confirm {axis.number}` or"
+                f" `focus zero {axis.number}`, or move all the same with --accept-uncertain"
+            )
+        sample = self._sample_of(axis)
+        target_steps = wanted.steps + (sample.target_steps if wanted.offset else 0)
+        legs = axis.legs_to(target_steps, sample.current_steps)
+        job = self._jobs.start(
+            "move", wanted.by, cancel=lambda: self._cancel_move(axis.number), request_id=wanted.request_id
+        )
+        axis.move = Move(job, target_steps, sample.current_steps, legs, sample.current_steps)
+        if target_steps == sample.current_steps:
+            self._finish(axis, "succeeded", target_steps)
+            return job.to_wire()
+        self._tell(axis, "move_started", target_steps=target_steps, started_by=wanted.by, job=job.id)
+        try:
+            self._begin_leg(controller, axis, wanted.request_id, interrupted)
+        except Overtaken:
+            # The stop that overtook follows at once and ends this job where it finds the motor.
+            axis.sample = replace(sample, target_steps=axis.move.leg_target_steps)
+        return job.to_wire()
+
+    def stop(self, controller: Controller, channels: Sequence[int], by: str) -> list[dict[str, Any]]:
+        """Stop channels. Raises TimedOut if the controller does not acknowledge it; it is then told again and again."""
+        for channel in channels:
+            self._sample_of(self.axis(channel))
+        self.stops_owed.update(channels)
+        try:
+            samples = controller.stop(channels)
+        except Silence as silence:
+            raise TimedOut(f"the stop is not acknowledged and is repeated until it is: {silence}") from silence
+        self.stops_owed.difference_update(channels)
+        return [self._stopped(self.axis(n), samples[n], by) for n in channels]
+
+    def zero(self, controller: Controller, channel: int) -> dict[str, Any]:
+        """Make the present position of a channel at rest 0; it is confirmed from then on. Moves nothing."""
+        axis = self.axis(channel)
+        self._require_rest(axis)
+        axis.sample = controller.zero(channel)
+        self._confirm(axis, 0)
+        return {"channel": channel, "position_steps": 0}
+
+    def confirm(self, controller: Controller, channel: int) -> dict[str, Any]:
+        """Take the controller's word for the position of a channel at rest. Moves nothing."""
+        axis = self.axis(channel)
+        self.observe(controller)
+        self._require_rest(axis)
+        position_steps = self._sample_of(axis).current_steps
+        self._confirm(axis, position_steps)
+        return {"channel": channel, "position_steps": position_steps}
+
+    # readings
+
+    def observe(self, controller: Controller, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Take one reading of every channel, a second one if the first is doubtful, and follow the moves."""
+        samples = controller.read(interrupted)
+        pairs = list(zip(self.axes, samples, strict=False))
+        if any(axis.jumped(sample, self.steps_per_s) for axis, sample in pairs):
+            pairs = list(zip(self.axes, controller.read(interrupted), strict=False))
+        for axis, sample in pairs:
+            jumped, before = axis.jumped(sample, self.steps_per_s), axis.sample
+            axis.sample = sample
+            if jumped and before is not None:
+                self._jump(axis, before, sample)
+            elif axis.move is not None:
+                self._follow(controller, axis, sample)
+
+    def _follow(self, controller: Controller, axis: Axis, sample: Sample) -> None:
+        move = axis.move
+        assert move is not None
+        if axis.arrived(self.steps_per_s):
+            move.legs.pop(0)
+            if move.legs:
+                self._next_leg(controller, axis, sample)
+            elif sample.current_steps == move.target_steps:
+                self._finish(axis, "succeeded", sample.current_steps)
+            else:
+                error = CommandFailed(
+                    f"the move ended at {sample.current_steps:+d}, the overshoot on its way to {move.target_steps:+d}:"
+                    " the connection was lost or the daemon restarted meanwhile"
+                )
+                self._finish(axis, "failed", sample.current_steps, error)
+        elif time.monotonic() > move.deadline_at:
+            stopped = controller.stop([axis.number])[axis.number]
+            error = TimedOut(
+                f"channel {axis.number} was stopped at {stopped.current_steps:+d} on the way to {move.target_steps:+d}:"
+                f" it is more than move_timeout ({self._move_timeout_s:g} s) late"
+            )
+            self._stopped(axis, stopped, "the daemon", outcome="timed_out", error=error)
+        else:
+            to_go = move.steps_to_go(sample.current_steps)
+            move.job.progress(1 - to_go / move.path_steps, to_go / self.steps_per_s)
+
+    def _next_leg(self, controller: Controller, axis: Axis, sample: Sample) -> None:
+        move = axis.move
+        assert move is not None
+        move.leg_started_steps, move.settled_at = sample.current_steps, None
+        try:
+            self._begin_leg(controller, axis, move.job.request_id, lambda: False)
+        except (CommandFailed, DeviceLost) as error:  # the job has ended with it; nobody waits for this call
+            log.warning("channel %d: %s", axis.number, error)
+
+    def _begin_leg(
+        self, controller: Controller, axis: Axis, request_id: str | None, interrupted: Callable[[], bool]
+    ) -> None:
+        move, sample = axis.move, self._sample_of(axis)
+        assert move is not None
+        to_go_s = move.steps_to_go(sample.current_steps) / self.steps_per_s
+        move.deadline_at = time.monotonic() + to_go_s + self._move_timeout_s
+        try:
+            self._journal.open_move(
+                axis.number,
+                axis.position_state,
+                OpenMove(
+                    sample.current_steps,
+                    move.leg_target_steps,
+                    move.target_steps,
+                    timestamps.utc_now(),
+                    move.job.started_by,
+                    request_id,
+                ),
+            )
+        except OSError as error:
+            failure = CommandFailed(f"channel {axis.number} was not moved: the journal cannot be written: {error}")
+            self._finish(axis, "failed", sample.current_steps, failure)
+            raise failure from error
+        try:
+            axis.sample = controller.set_target(axis.number, move.leg_target_steps, interrupted)
+        except CommandFailed as error:
+            self._finish(axis, "failed", sample.current_steps, error)
+            raise
+        except Silence as silence:
+            lost = DeviceLost(
+                f"no acknowledgement of the move of channel {axis.number} to {move.leg_target_steps:+d}: the motor may"
+                f" be moving, its position is uncertain ({silence})"
+            )
+            axis.position_state = UNCERTAIN
+            self._finish(axis, "lost_device", None, lost)
+            raise lost from silence
+        move.job.progress(1 - move.steps_to_go(sample.current_steps) / move.path_steps, to_go_s)
+
+    # outcomes
+
+    def _stopped(
+        self,
+        axis: Axis,
+        sample: Sample,
+        by: str,
+        *,
+        outcome: str = "stopped",
+        error: ObservatoryError | None = None,
+    ) -> dict[str, Any]:
+        before, job = axis.sample, axis.move.job if axis.move is not None else None
+        # A stop makes the target the position, so the reading is judged by the target that was in force.
+        if before is not None and axis.jumped(replace(sample, target_steps=before.target_steps), self.steps_per_s):
+            axis.position_state = UNCERTAIN
+        axis.sample = sample
+        position_steps = sample.current_steps
+        if axis.move is not None:
+            error = error or Stopped(f"stopped by {by} at {position_steps:+d} on the way to {axis.move.target_steps:+d}")
+            self._finish(axis, outcome, position_steps, error)
+        else:
+            self._rest(axis, position_steps)
+        return {"channel": axis.number, "position_steps": position_steps, "job": job.id if job is not None else None}
+
+    def _finish(
+        self, axis: Axis, outcome: str, position_steps: int | None, error: ObservatoryError | None = None
+    ) -> None:
+        move = axis.move
+        assert move is not None
+        axis.move = None
+        if outcome != "lost_device":
+            self._rest(axis, position_steps)
+        result = {
+            "channel": axis.number,
+            "position_steps": position_steps,
+            "target_steps": move.target_steps,
+            "started_steps": move.started_steps,
+        }
+        self._tell(axis, "move_ended", outcome=outcome, position_steps=position_steps, job=move.job.id)
+        self._changed()
+        move.job.finish(outcome, result, error)
+
+    def _rest(self, axis: Axis, position_steps: int | None) -> None:
+        if axis.confirmed:
+            axis.position_steps = position_steps
+        try:
+            self._journal.at_rest(axis.number, axis.position_state, axis.position_steps)
+        except OSError as error:  # the open move on disk makes the position uncertain after a restart: safe
+            log.error("channel %d: the journal cannot be written: %s", axis.number, error)
+
+    def _confirm(self, axis: Axis, position_steps: int) -> None:
+        axis.position_state = CONFIRMED
+        self._rest(axis, position_steps)
+        self._tell(axis, "position_confirmed", position_steps=position_steps)
+
+    def _doubt(self, axis: Axis, why: str) -> None:
+        axis.position_state = UNCERTAIN
+        self._rest(axis, axis.sample.current_steps if axis.sample is not None else None)
+        log.warning("the position of channel %d is uncertain: %s", axis.number, why)
+        self._tell(axis, "position_uncertain", reason=why)
+
+    def _jump(self, axis: Axis, before: Sample, sample: Sample) -> None:
+        why = (
+            f"the controller showed {before.current_steps:+d} (target {before.target_steps:+d}), then"
+            f" {sample.current_steps:+d} (target {sample.target_steps:+d}), which no motor does"
+        )
+        axis.position_state = UNCERTAIN
+        if axis.move is not None:
+            self._finish(axis, "failed", sample.current_steps, Uncertain(f"channel {axis.number} is uncertain: {why}"))
+        if sample.moving:
+            self.stops_owed.add(axis.number)
+        self._doubt(axis, why)
+
+    def _adopt(self, axis: Axis, open_move: OpenMove) -> None:
+        sample = self._sample_of(axis)
+        to_go_s = abs(sample.target_steps - sample.current_steps) / self.steps_per_s
+        now = time.monotonic()
+        job = self._jobs.start("move", open_move.started_by, cancel=lambda: self._cancel_move(axis.number))
+        axis.move = Move(
+            job,
+            open_move.final_steps,
+            open_move.from_steps,
+            [open_move.target_steps],
+            open_move.from_steps,
+            deadline_at=now + to_go_s + self._move_timeout_s,
+        )
+        job.progress(0.0, to_go_s)
+        log.info("channel %d runs on to %+d, as the journal has it", axis.number, open_move.target_steps)
+        self._tell(axis, "move_adopted", target_steps=open_move.target_steps, job=job.id)
+
+    def _require_rest(self, axis: Axis) -> None:
+        if axis.move is not None:
+            job = axis.move.job.to_wire()
+            raise Blocked(
+                f"channel {axis.number} is moving to {axis.move.target_steps:+d} for {job['started_by']},"
+                f" expected to end at {job['expected_end']}"
+            )
+        if axis.moving:
+            raise Blocked(f"channel {axis.number} is moving, though nobody here asked for it; stop it first")
+
+    @staticmethod
+    def _sample_of(axis: Axis) -> Sample:
+        if axis.sample is None:
+            raise InvalidChannel(f"the controller has no channel {axis.number}", value=axis.number)
+        return axis.sample
+
+    def _tell(self, axis: Axis, name: str, **data: Any) -> None:
+        self._events.publish("focusd", name, {"channel": axis.number, **data})
+
+
+def _shown(steps: int | None) -> str:
+    return "an unknown position" if steps is None else f"{steps:+d}"
