@@ -39,12 +39,13 @@ class Focuser(RemoteDevice):
             cancel_move=lambda channel: self._stop([channel], "its cancellation"),
             changed=self._worker.publish,
         )
+        self._worker.attach(self._motion)
 
     # a daemon's life
 
     def start(self) -> None:
         """Begin to connect to the controller."""
-        self._worker.start(self._motion)
+        self._worker.start()
 
     def last_progress(self) -> float:
         """When the serial worker last showed life, on the monotonic clock."""

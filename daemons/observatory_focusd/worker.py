@@ -57,10 +57,13 @@ class Worker:
 
     # for other threads
 
-    def start(self, motion: Motion) -> None:
-        """Begin to connect, and to move what `motion` decides."""
+    def attach(self, motion: Motion) -> None:
+        """Take the channels over; before `start`."""
         self._motion = motion
         self.publish()
+
+    def start(self) -> None:
+        """Begin to connect."""
         self._thread.start()
 
     def last_progress(self) -> float:

@@ -1,0 +1,192 @@
+"""A daemon's life: config, lock, device, socket, READY, signals, watchdog, and an end within bounds."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from observatory_common import config as config_module
+from observatory_common import log as log_module
+from observatory_common import paths, tls
+from observatory_common.access import Gate, Policy
+from observatory_common.directory import Directory
+from observatory_common.errors import Blocked, ExitCode, InvalidConfig
+from observatory_common.json_file import Document
+from observatory_common.remote import RemoteDevice
+from observatory_common.storage import FolderLock
+from observatory_common.version import software_version
+
+log = logging.getLogger("service")
+
+_LOOK_AFTER_S = 5.0
+_STUCK_AFTER_S = 30.0
+_DEVICE_STOPS_WITHIN_S = 3.8
+_SOCKET_STOPS_WITHIN_S = 0.7
+
+
+class Config(Protocol):
+    """What every daemon's config has."""
+
+    @property
+    def daemon(self) -> str: ...
+    @property
+    def log_name(self) -> str: ...
+    @property
+    def control_machines(self) -> tuple[str, ...]: ...
+    @property
+    def view_machines(self) -> tuple[str, ...] | None: ...
+    @property
+    def gateway_machines(self) -> tuple[str, ...]: ...
+    @property
+    def state_path(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a device is built with, beside its config."""
+
+    instance: str
+    boot_id: str
+    state_folder: Path
+    directory: Directory
+    software_version: str
+
+
+@dataclass(frozen=True)
+class DaemonKind:
+    """A kind of daemon: its name, how its config is checked and read, and how its remote object is built."""
+
+    name: str
+    schema: Mapping[str, Any]
+    parse: Callable[[Document, Directory], Any]
+    build: Callable[[Any, Context], RemoteDevice]
+
+
+def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
+    """The program `<kind> FILE`: returns its exit code (0 asked to end, 64 usage, 75 device stuck, 78 bad config)."""
+    import click
+
+    @click.command(name=kind.name, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.argument("file", type=click.Path(path_type=Path))
+    @click.option("--check", is_flag=True, help="Check the file, say what is wrong with it, and end.")
+    @click.version_option(software_version(), message="%(prog)s %(version)s")
+    def program(file: Path, check: bool) -> int:
+        """Run this daemon with the config in FILE, in the foreground."""
+        try:
+            if check:
+                load(kind, file)
+                return 0
+            return _Life(kind, file).run()
+        except (InvalidConfig, Blocked) as error:
+            print(error, file=sys.stderr)
+            return ExitCode.BadConfig
+
+    from observatory_common.terminal import run as run_command
+
+    return run_command(program, arguments, kind.name)
+
+
+def load(kind: DaemonKind, file: Path) -> tuple[Any, Directory]:
+    """A daemon's config and the registry it was checked with. Raises InvalidConfig."""
+    directory = Directory.load()
+    document = config_module.load(file, kind.schema, directory)
+    return kind.parse(document, directory), directory
+
+
+class _Life:
+    """One run of a daemon, from its config to its end."""
+
+    def __init__(self, kind: DaemonKind, file: Path) -> None:
+        self._kind = kind
+        self._config, self._directory = load(kind, file)
+        self._instance = paths.instance_of(file)
+        self._asked_to_end = threading.Event()
+
+    def run(self) -> int:
+        folder = paths.state_folder(self._kind.name, self._instance, self._config.state_path)
+        lock = FolderLock(folder)
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise InvalidConfig(f"the state folder {folder} cannot be used: {error.strerror}", value=str(folder)) from error
+        handle = log_module.set_up(self._config.log_name)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._asked_to_end.set())
+        try:
+            return self._serve(folder)
+        finally:
+            handle.close()
+            lock.release()
+
+    def _serve(self, folder: Path) -> int:
+        # Not at the top: a check of a config needs none of it.
+        from observatory_common.rpc.server import Server
+
+        entry = self._directory.daemon(self._config.daemon)
+        context = Context(self._instance, uuid.uuid4().hex, folder, self._directory, software_version())
+        device = self._kind.build(self._config, context)
+        policy = Policy(
+            self._config.control_machines, self._config.view_machines, self._config.gateway_machines, self._directory
+        )
+        server = Server(Gate(device), policy, entry.object, entry.host, entry.port, tls.load())
+        try:
+            server.start()  # before the device, which may belong to whoever has the port
+        except OSError as error:
+            raise InvalidConfig(
+                f"{self._config.daemon} cannot listen on {entry.host} port {entry.port}: {error.strerror}", value=entry.port
+            ) from error
+        device.start()
+        log.info("%s serves %s on %s port %d", self._kind.name, entry.object, entry.host, entry.port)
+        notify("READY=1", f"STATUS=serves {entry.object} on {entry.host} port {entry.port}")
+        try:
+            return self._watch(device)
+        finally:
+            notify("STOPPING=1")
+            device.close(_DEVICE_STOPS_WITHIN_S)
+            server.close(_SOCKET_STOPS_WITHIN_S)
+            log.info("ended")
+
+    def _watch(self, device: RemoteDevice) -> int:
+        """Wait for the end; feed the watchdog while the device's worker makes progress."""
+        watchdog_s = watchdog_interval_s()
+        period_s = _LOOK_AFTER_S if watchdog_s is None else min(watchdog_s / 3, _LOOK_AFTER_S)
+        fresh_s = _STUCK_AFTER_S if watchdog_s is None else watchdog_s / 2
+        while not self._asked_to_end.wait(period_s):
+            idle_s = time.monotonic() - device.last_progress()
+            if idle_s < fresh_s:
+                if watchdog_s is not None:
+                    notify("WATCHDOG=1")
+            elif idle_s > _STUCK_AFTER_S:
+                log.critical("the device's worker has made no progress for %.0f s: ending, to be restarted", idle_s)
+                return ExitCode.DeviceStuck
+            else:
+                log.error("the device's worker has made no progress for %.0f s", idle_s)
+        return 0
+
+
+def notify(*lines: str) -> None:
+    """Tell the service manager, if there is one (sd_notify)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.connect("\0" + address[1:] if address.startswith("@") else address)
+        sock.sendall("\n".join(lines).encode())
+
+
+def watchdog_interval_s() -> float | None:
+    """Within how many seconds the service manager wants a sign of life; None if it does not ask for one."""
+    interval, pid = os.environ.get("WATCHDOG_USEC"), os.environ.get("WATCHDOG_PID")
+    if not interval or (pid and int(pid) != os.getpid()):
+        return None
+    return int(interval) / 1e6
