@@ -1,0 +1,50 @@
+# `make run` and `make test` are all a newcomer needs; both build .venv on first use.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help run test lint bench completion clean
+
+help:
+	@echo "make run    the simulated observatory, in the foreground"
+	@echo "make test   linters, types, layers and all tests"
+	@echo "make lint   the first three"
+	@echo "make bench  benchmarks: ratios against baselines of the same run"
+
+run: $(VENV)/.run
+	@exec $(BIN)/observatory run
+
+test: $(VENV)/.test
+	@etc/make/system-packages
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+
+bench: $(VENV)/.test
+	@$(BIN)/python tests/benchmarks
+
+completion: $(VENV)/.run
+	@etc/make/completion $(BIN)
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/bin/python:
+	@etc/make/venv '$(PYTHON)' $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,216 @@
+"""Attacks of section 4 of the Pyro5 study on the hardened server, while a good client polls and must notice nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import attacks
+import fakedaemon
+import msgpack
+import pytest
+import waiting
+from attacks import Poller, Target
+from rawclient import BATCH, CONNECT_FAIL, CONNECT_OK, INVOKE, ONEWAY, RawClient, frame
+
+MACHINES = {"Dome": "127.0.0.1", "Guest": "127.0.0.3"}
+DENIED, GUEST = "127.0.0.66", "127.0.0.3"
+GOOD_P99_S = 0.25
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[fakedaemon.Running]:
+    """A server which 127.0.0.1 may control, 127.0.0.3 may view, and nobody else may use."""
+    with fakedaemon.running(tmp_path, machines=MACHINES, control=["Dome"], view=["Guest"]) as running:
+        yield running
+
+
+def target_of(daemon: fakedaemon.Running, source: str | None = None) -> Target:
+    return Target(daemon.host, daemon.port, fakedaemon.OBJECT, source=source)
+
+
+@contextmanager
+def unharmed(daemon: fakedaemon.Running, machine_lag, more_memory_mb: float = 20) -> Iterator[None]:
+    """The good client's p99 stays low; afterwards threads, files and memory are as before, and nothing went wrong."""
+    with ExitStack() as stack:  # bring the pool to its normal size first
+        for _ in range(8):
+            stack.enter_context(target_of(daemon).greeted())
+    with Poller(target_of(daemon)) as poller:
+        waiting.until(lambda: daemon.threads() <= 8, 10, "the pool to come to rest")
+        threads, files, memory_mb = daemon.threads(), daemon.open_files(), daemon.memory_mb()
+        with ThreadPoolExecutor(1) as aside:
+            most_mb, stop = [0.0], []
+            watching = aside.submit(_watch_memory, daemon, most_mb, stop)
+            try:
+                yield
+            finally:
+                stop.append(True)
+                watching.result()
+        waiting.until(lambda: daemon.threads() <= threads, 15, f"{threads} threads instead of {daemon.threads()}")
+        waiting.until(lambda: daemon.open_files() <= files, 15, f"{files} files instead of {daemon.open_files()}")
+        assert most_mb[0] < memory_mb + more_memory_mb
+    assert poller.p99_s < GOOD_P99_S + machine_lag.seconds
+    assert not daemon.errors()
+    with daemon.client() as client:
+        assert client.report_status()["boot_id"] == "boot-1"
+
+
+def _watch_memory(daemon: fakedaemon.Running, most_mb: list[float], stop: list[bool]) -> None:
+    def look() -> bool:
+        most_mb[0] = max(most_mb[0], daemon.memory_mb())
+        return bool(stop)
+
+    waiting.until(look, 120, "the end of the attack")
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", GUEST])
+@pytest.mark.parametrize("name", attacks.ALL)
+def test_attack(name: str, source: str, daemon: fakedaemon.Running, machine_lag) -> None:
+    with unharmed(daemon, machine_lag):
+        attacks.ALL[name](target_of(daemon, source))
+
+
+def test_200_silent_sockets_from_a_denied_address_are_closed_within_100_ms(daemon, machine_lag) -> None:
+    with unharmed(daemon, machine_lag):
+        lives_s = attacks.seconds_until_closed(target_of(daemon), DENIED, 200)
+    assert max(lives_s) < 0.1 + machine_lag.seconds
+    lines = [line for line in daemon.audit() if "127.0.0.66" in line["caller"]]
+    assert [line["message"] for line in lines] == ["refused"]
+    assert lines[0]["code"] == 3
+
+
+def test_the_audit_counts_what_it_does_not_write(tmp_path: Path) -> None:
+    with fakedaemon.running(tmp_path, machines=MACHINES, control=["Dome"], view=["Guest"]) as daemon:
+        attacks.seconds_until_closed(target_of(daemon), DENIED, 50)
+    lines = [line for line in daemon.audit() if "127.0.0.66" in line["caller"]]
+    assert [line["message"] for line in lines] == ["refused", "refused again"]
+    assert lines[1]["suppressed"] == 49
+
+
+def test_silent_sockets_from_an_allowed_address_hold_neither_the_good_client_nor_other_addresses(
+    daemon, machine_lag
+) -> None:
+    with unharmed(daemon, machine_lag), attacks.silent(target_of(daemon), 200, GUEST) as sockets:
+        began = time.monotonic()
+        with daemon.client() as newcomer:
+            assert newcomer.report_status()
+        assert time.monotonic() - began < 1 + machine_lag.seconds
+        for sock in sockets:
+            sock.settimeout(20)
+            while sock.recv(4096):
+                pass
+        assert time.monotonic() - began < attacks.HANDSHAKE_S + 1 + machine_lag.seconds
+
+
+def test_a_full_pool_with_silent_callers_on_top_recovers(tmp_path: Path, machine_lag) -> None:
+    machines = {"Dome": "127.0.0.1", "Guests": "127.0.1.0/24"}
+    with fakedaemon.running(tmp_path, machines=machines, control=["Dome"]) as daemon, ExitStack() as stack:
+        for number in range(4):
+            source = f"127.0.1.{number + 1}"
+            stack.enter_context(attacks.silent(target_of(daemon), attacks.MOST_PER_ADDRESS, source))
+        began = time.monotonic()
+        with RawClient(daemon.host, daemon.port, timeout_s=2) as refused:
+            assert refused.closed_by_peer()
+        assert time.monotonic() - began < 1 + machine_lag.seconds
+
+        def served() -> bool:
+            try:
+                with target_of(daemon).greeted():
+                    return True
+            except (OSError, EOFError):
+                return False
+
+        waiting.until(served, attacks.HANDSHAKE_S + 1 + machine_lag.seconds, "a free thread")
+        assert any("all connections are taken" in line["reason"] for line in daemon.audit() if "reason" in line)
+
+
+def test_running_out_of_files_neither_stops_nor_spins_the_server(tmp_path: Path, machine_lag) -> None:
+    machines = {"Dome": "127.0.0.1", "Guests": "127.0.1.0/24"}
+    with fakedaemon.running(tmp_path, machines=machines, control=["Dome"], open_files=64) as daemon:
+        with Poller(target_of(daemon)) as poller, ExitStack() as stack:
+            for number in range(10):
+                client = stack.enter_context(target_of(daemon).client(f"127.0.1.{number + 1}"))
+                client.connect(fakedaemon.OBJECT)
+            stack.enter_context(attacks.silent(target_of(daemon), 80, "127.0.1.99"))
+            waiting.until(lambda: daemon.open_files() >= 64, 5, "the files to run out")
+            began, used_s = time.monotonic(), daemon.cpu_s()
+            waiting.until(lambda: time.monotonic() - began > 1.0, 5, "a second to pass")
+            assert daemon.open_files() >= 60
+            busy = (daemon.cpu_s() - used_s) / (time.monotonic() - began)
+            assert busy < 0.25  # half of it is the good client's
+        assert poller.p99_s < GOOD_P99_S + machine_lag.seconds
+        with daemon.client() as client:
+            assert waiting.until(client.report_status, 5, "an answer")
+        assert [line["message"] for line in daemon.errors()][:1] == [
+            "cannot accept connections for now: [Errno 24] Too many open files"
+        ]
+
+
+def test_annotations_that_a_method_sets_before_it_fails_reach_nobody(daemon) -> None:
+    with target_of(daemon).greeted() as client:
+        for _ in range(20):
+            answer = client.invoke(fakedaemon.OBJECT, "odd", ["annotate"])
+            assert answer is not None and answer.annotations == {} and answer.code == 1
+            answer = client.invoke(fakedaemon.OBJECT, "report_status")
+            assert answer is not None and answer.annotations == {}
+    for _ in range(20):
+        with target_of(daemon).client() as client:
+            assert client.connect(fakedaemon.OBJECT).annotations == {}
+        with target_of(daemon).client(DENIED) as client:
+            assert client.receive().annotations.keys() <= {"ERRN"}
+
+
+@pytest.mark.parametrize("kind", ["object", "generator", "huge", "keys", "class", "self", "raise", "exit"])
+def test_results_that_are_not_plain_become_an_error_without_insides(kind: str, daemon) -> None:
+    with target_of(daemon).greeted() as client:
+        for flags in (0, BATCH):
+            call = ("<batch>", [["odd", [kind], {}]]) if flags else ("odd", [kind])
+            answer = client.invoke(fakedaemon.OBJECT, *call, flags=flags)
+            assert answer is not None
+            assert "Traceback" not in str(answer) and "secret" not in str(answer) and ".py" not in str(answer)
+            error = answer.value if answer.code is not None else answer.value[-1]["exception"]
+            assert error["attributes"]["code"] == 1
+            assert error["args"][0].startswith("internal error in odd, reference ")
+        answer = client.invoke(fakedaemon.OBJECT, "report_status")
+        assert answer is not None and answer.code is None
+    assert any("traceback" in line for line in daemon.errors())
+
+
+def test_one_way_calls_run_in_the_connections_own_thread(daemon) -> None:
+    with target_of(daemon).greeted() as client:
+        threads = daemon.threads()
+        payload = msgpack.packb((fakedaemon.OBJECT, "sleep", [0.05], {}))
+        client.send(frame(INVOKE, payload, flags=ONEWAY) * 20)
+        began = time.monotonic()
+        most = 0
+        while time.monotonic() - began < 0.5:
+            most = max(most, daemon.threads())
+        assert most <= threads
+        answer = client.invoke(fakedaemon.OBJECT, "report_status")
+        assert answer is not None and answer.code is None
+        assert time.monotonic() - began >= 0.9  # behind the 20, not beside them
+
+
+def test_one_address_cannot_take_all_connections(daemon) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(target_of(daemon, GUEST).client()) for _ in range(attacks.MOST_PER_ADDRESS)]
+        assert all(client.connect(fakedaemon.OBJECT).type == CONNECT_OK for client in clients)
+        with target_of(daemon, GUEST).client() as client:
+            assert client.closed_by_peer()
+        with target_of(daemon).greeted():
+            pass
+    waiting.until(lambda: daemon.threads() < 20, 10, "the threads to end")
+    with target_of(daemon, GUEST).greeted():
+        pass
+
+
+def test_a_denied_caller_reads_why_although_it_has_spoken_first(daemon) -> None:
+    for _ in range(50):
+        with target_of(daemon, DENIED).client() as client:
+            answer = client.connect(fakedaemon.OBJECT)
+            assert (answer.type, answer.code) == (CONNECT_FAIL, 3)
+            assert "127.0.0.66" in answer.value
+            assert client.closed_by_peer()

@@ -1,0 +1,216 @@
+"""A daemon with its simulated controller, as real processes on a site of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import waiting
+from observatory_common.directory import Directory
+from observatory_common.errors import DaemonNotReachable
+from observatory_common.rpc.client import RemoteDaemon, connect
+from observatory_focusd.simulator.client import SimulatorClient
+
+NAME = "test_focuser"
+SAMPLE: dict[str, Any] = {
+    "daemon": NAME,
+    "log_name": "focusd@test",
+    "control_machines": ["LocalHost"],
+    "serial_port": "",
+    "serial_baud": 9600,
+    "serial_timeout": 5,
+    "idle_loop_delay": 5,
+    "moving_loop_delay": 0.5,
+    "move_timeout": 180,
+}
+_SIMULATED = ("firmware", "speed_factor", "simulated_channels", "simulated_probes")
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that is free now."""
+    with socket.socket() as sock:
+        sock.bind((host, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Daemon:
+    """focusd on a simulated controller. Files stand under `folder`, which is its whole world."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        machines: dict[str, Any] | None = None,
+        eeprom_steps: tuple[int, int] = (0, 0),
+        env: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.folder = folder
+        self.host = host
+        self.port = free_port(host)
+        self.link = folder / "focuser"
+        self.etc = folder / "etc"
+        self.config_path = self.etc / "focusd" / "test.json"
+        self.simulator_config_path = self.etc / "focusd-simulator" / "test.json"
+        self.state_folder = folder / "state" / "observatory" / "focusd" / "test"
+        self.log_path = folder / "focusd.log"
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("FOCUSD_", "PYRO_", "OBSERVATORY_"))},
+            "OBSERVATORY_ETC": str(self.etc),
+            "OBSERVATORY_RUN": str(folder / "run"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "HOME": str(folder),
+            **(env or {}),
+        }
+        simulated = {key: settings.pop(key) for key in _SIMULATED if key in settings}
+        config = {**SAMPLE, "serial_port": str(self.link), **settings}
+        self._write("observatory/machines.json", machines or {})
+        self._write("observatory/daemons.json", {NAME: {"machine": "LocalHost", "host": host, "port": self.port}})
+        self._write("focusd/test.json", {key: value for key, value in config.items() if value is not None})
+        simulator = {"link": str(self.link), "eeprom": str(folder / "eeprom.bin"), "firmware": "2022"}
+        names = {"simulated_channels": "channels", "simulated_probes": "temperature_probes"}
+        simulator.update({names.get(key, key): value for key, value in simulated.items()})
+        self._write("focusd-simulator/test.json", simulator)
+        per_step = 64 if simulator["firmware"] == "2022" else 16
+        (folder / "eeprom.bin").write_bytes(
+            b"".join((steps * per_step).to_bytes(4, "little", signed=True) for steps in eeprom_steps)
+        )
+        self.directory = Directory.load(self.etc / "observatory")
+        self.simulator = SimulatorClient(self.link)
+        self.simulator_process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
+
+    # its processes
+
+    def start_simulator(self) -> None:
+        """Start the controller and wait for its port."""
+        self.simulator_process = self._start(
+            "observatory_focusd.simulator", self.simulator_config_path, self.folder / "simulator.log"
+        )
+        waiting.until(self.link.exists, 20, "the simulator's port")
+        waiting.until(lambda: _answers(self.simulator), 20, "the simulator to answer")
+
+    def start(self, *, connected: bool = True) -> None:
+        """Start focusd and wait until it serves, and if asked has its controller."""
+        self.process = self._start("observatory_focusd", self.config_path, self.log_path)
+        with self.connect() as focuser:
+            waiting.until(lambda: self._status(focuser), 20, "focusd to serve")
+            if connected:
+                waiting.until(
+                    lambda: (self._status(focuser) or {}).get("state") in ("idle", "moving"), 20, "focusd to connect"
+                )
+
+    def kill(self) -> None:
+        """`kill -9` focusd; the controller goes on."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self, timeout_s: float = 20) -> int:
+        """Ask focusd to end; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    def close(self) -> None:
+        """End both processes."""
+        for process in (self.process, self.simulator_process):
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(10)
+                    raise
+
+    # its clients
+
+    def connect(self, **options: Any) -> RemoteDaemon:
+        """A client."""
+        return connect(NAME, directory=self.directory, **options)
+
+    def focus(self, *arguments: str, timeout_s: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run `focus` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "observatory_cli.focus", *arguments],
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def start_focus(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `focus`."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "observatory_cli.focus", *arguments],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def log_lines(self) -> list[str]:
+        """What focusd has logged so far."""
+        return self.log_path.read_text().splitlines() if self.log_path.exists() else []
+
+    def _status(self, focuser: RemoteDaemon) -> dict[str, Any] | None:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"focusd ended with {self.process.returncode}:\n" + "\n".join(self.log_lines()))
+        try:
+            status: dict[str, Any] = focuser.report_status()
+            return status
+        except DaemonNotReachable:
+            return None
+
+    def _start(self, module: str, config: Path, log: Path) -> subprocess.Popen[str]:
+        with log.open("a") as output:
+            return _popen([sys.executable, "-m", module, str(config)], self.env, output)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        path = self.etc / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2))
+
+
+@contextmanager
+def daemon(folder: Path, *, confirm: bool = True, start: bool = True, **settings: Any) -> Iterator[Daemon]:
+    """A running focusd on a running simulator; both positions 0 and confirmed unless `confirm` is false."""
+    folder.mkdir(parents=True, exist_ok=True)
+    running = Daemon(folder, **settings)
+    try:
+        running.start_simulator()
+        if start:
+            running.start()
+            if confirm:
+                with running.connect() as focuser:
+                    for channel in focuser.report_status()["channels"]:
+                        focuser.confirm_position(channel)
+        yield running
+    finally:
+        running.close()
+
+
+def _answers(simulator: SimulatorClient) -> bool:
+    try:
+        return bool(simulator.state())
+    except DaemonNotReachable:
+        return False
+
+
+def _popen(command: list[str], env: dict[str, str], output: IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True)
