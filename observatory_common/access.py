@@ -153,9 +153,7 @@ def members_of(obj: object) -> dict[str, Member]:
         if level not in (VIEW, CONTROL, _LOCAL):
             raise TypeError(f"{kind.__name__}.{name} is public but declares neither @view nor @control (nor @local)")
         if len(inherited) > 1:
-            raise TypeError(
-                f"{kind.__name__}.{name} declares {level}, a base class of it {sorted(map(str, inherited))}"
-            )
+            raise TypeError(f"{kind.__name__}.{name} declares {level}, a base class of it {sorted(map(str, inherited))}")
         if level != _LOCAL:
             members[name] = _member(kind, name, level, found)
     return members
@@ -173,9 +171,7 @@ def _member(kind: type, name: str, level: str, function: Callable[..., Any]) -> 
         raise TypeError(f"{kind.__name__}.{name}: a control method takes `caller` first, a view method does not")
     parameters = parameters[1:] if takes_caller else parameters
     if any(p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
-        raise TypeError(
-            f"{kind.__name__}.{name}: a remote method takes no *args, **kwargs or positional-only parameters"
-        )
+        raise TypeError(f"{kind.__name__}.{name}: a remote method takes no *args, **kwargs or positional-only parameters")
     by_position = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     needed = [p for p in parameters if p.default is p.empty]
     keyword_needed = any(p.kind is p.KEYWORD_ONLY for p in needed)
@@ -225,7 +221,7 @@ class Gate:
             return member.function(self._obj, *args, **kwargs)
         except ObservatoryError:
             raise
-        except (Exception, SystemExit) as error:  # the boundary to the caller, who must not see our insides
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary to the caller, who must not see our insides
             raise internal_error(name, error) from None
 
     def refuse(self, caller: Caller, what: str, error: ObservatoryError) -> ObservatoryError:
@@ -241,7 +237,7 @@ class Gate:
         except ObservatoryError as error:
             self.audit.failed(str(caller), member.name, arguments, error.code, error.message)
             raise
-        except (Exception, SystemExit) as error:  # the boundary to the caller, who must not see our insides
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary to the caller, who must not see our insides
             failure = internal_error(member.name, error)
             self.audit.failed(str(caller), member.name, arguments, failure.code, failure.message)
             raise failure from None

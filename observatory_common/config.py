@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,7 @@ def load(path: Path, schema: Mapping[str, Any], directory: Directory) -> Documen
     checker.checks("machine_name")(lambda name: not isinstance(name, str) or name in directory.machines)
     checker.checks("directory")(lambda name: not isinstance(name, str) or (name.startswith("/") and "\0" not in name))
     validator = Draft202012Validator(dict(schema), format_checker=checker)
-    problems = [
-        problem for error in validator.iter_errors(document.data) for problem in _problems(document, error, directory)
-    ]
+    problems = [problem for error in validator.iter_errors(document.data) for problem in _problems(document, error, directory)]
     if problems:
         raise ConfigProblems(problems)
     return document
@@ -107,15 +105,15 @@ def _message(keyword: str, expected: Any, error: Any, directory: Directory) -> s
     if keyword == "enum":
         return f"is not one of {', '.join(as_json(value) for value in expected)}"
     if keyword == "format":
-        known = {"daemon_name": directory.daemons, "machine_name": directory.machines}.get(expected, {})
-        return f"is not {_FORMATS[expected]}{nearest(error.instance, known)}"
+        names: dict[str, Iterable[str]] = {"daemon_name": directory.daemons, "machine_name": directory.machines}
+        return f"is not {_FORMATS[expected]}{nearest(error.instance, names.get(expected, ()))}"
     if keyword == "uniqueItems":
         return "has an item twice"
     if keyword in ("pattern", "propertyNames"):
         return f"does not fit {error.schema.get('description', expected)}"
     if keyword in _BOUNDS:
         return f"is not {_BOUNDS[keyword]} {expected}{_range_of(error.schema)}"
-    return error.message  # a keyword of a schema that has no wording here is still reported
+    return str(error.message)  # a keyword of a schema that has no wording here is still reported
 
 
 def _range_of(schema: Any) -> str:

@@ -24,7 +24,7 @@ class Job:
         id: str,
         kind: str,
         started_by: str,
-        cancel: Callable[[], None],
+        cancel: Callable[[], object],
         request_id: str | None,
         expected_end_s: float | None,
     ) -> None:
@@ -101,9 +101,7 @@ class JobTable:
     `on_end` is called once per job, with its wire form, before those who wait for it are woken.
     """
 
-    def __init__(
-        self, boot_id: str, *, keep: int = 256, on_end: Callable[[dict[str, Any]], None] | None = None
-    ) -> None:
+    def __init__(self, boot_id: str, *, keep: int = 256, on_end: Callable[[dict[str, Any]], None] | None = None) -> None:
         self.boot_id = boot_id
         self.changed = threading.Condition(threading.RLock())
         self._keep = keep
@@ -119,7 +117,7 @@ class JobTable:
         kind: str,
         started_by: str,
         *,
-        cancel: Callable[[], None],
+        cancel: Callable[[], object],
         request_id: str | None = None,
         expected_end_s: float | None = None,
     ) -> Job:

@@ -148,7 +148,8 @@ class _Decoder(json.JSONDecoder):
             return value, end
 
         # the scanner calls itself through these for the values inside an object or a list
-        parse_object, parse_array = self.parse_object, self.parse_array
+        parse_object: Any = self.parse_object  # type: ignore[has-type]
+        parse_array: Any = self.parse_array  # type: ignore[has-type]
         self.parse_object = lambda s, strict, _scan, *rest: parse_object(s, strict, scan_once, *rest)
         self.parse_array = lambda s, _scan, *rest: parse_array(s, scan_once, *rest)
         scan = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import logging.handlers
 import os
 import queue
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import IO, Any
 
 _LONGEST_QUEUE = 2000
@@ -77,7 +77,7 @@ class _Formatter(logging.Formatter):
         if self._to_journal:
             priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
             return "\n".join(priority + line for line in text.splitlines())
-        when = datetime.fromtimestamp(record.created, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         return f"{when}Z {text}"
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from observatory_common.errors import InvalidConfig
 
+#: The kinds of daemon that there are, in the order in which they start.
+KINDS = ("focusd",)
+
 
 def etc_root() -> Path:
     """$OBSERVATORY_ETC, or /etc."""

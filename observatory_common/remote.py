@@ -19,9 +19,7 @@ class RemoteDevice(ABC):
     cross the wire are plain: str, int, float, bool, None, list, dict with str keys, bytes. Refusals are raised.
     """
 
-    def __init__(
-        self, kind: str, instance: str, boot_id: str, software_version: str, audit: Audit | None = None
-    ) -> None:
+    def __init__(self, kind: str, instance: str, boot_id: str, software_version: str, audit: Audit | None = None) -> None:
         self.kind = kind
         self.instance = instance
         self.boot_id = boot_id

@@ -1,28 +1,185 @@
-"""What the commands share."""
+"""What the commands share: common options, exit codes, error lines, --json, and waiting for a job."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from observatory_common.errors import ExitCode, ObservatoryError
+from observatory_common.errors import ExitCode, ObservatoryError, all_errors
+
+if TYPE_CHECKING:
+    from observatory_common.rpc.client import RemoteDaemon
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: For commands that take numbers: -300 is a position, not an option.
+TAKES_NEGATIVE_NUMBERS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
-def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
-    """Run a click command and return its exit code."""
+@dataclass
+class Options:
+    """The options that may stand before or after the name of a subcommand."""
+
+    config: str | None = None
+    json: bool = False
+    timeout_s: float | None = None
+
+
+def options() -> Options:
+    """The common options of the command that runs."""
+    return click.get_current_context().find_root().ensure_object(Options)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value not in (None, False):
+        setattr(context.find_root().ensure_object(Options), str(parameter.name), value)
+
+
+def common_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command some of the common options: `config`, `json`, `timeout`."""
+    known: dict[str, Callable[[Any], Any]] = {
+        "config": click.option(
+            "--config", metavar="FILE", expose_value=False, callback=_remember, help="The daemon's configuration file."
+        ),
+        "json": click.option(
+            "--json", is_flag=True, expose_value=False, callback=_remember, help="Print JSON, one object per line."
+        ),
+        "timeout": click.option(
+            "--timeout",
+            "timeout_s",
+            metavar="SECONDS",
+            type=click.FloatRange(0, 1e6, min_open=True),
+            expose_value=False,
+            callback=_remember,
+            help="Longest wait.",
+        ),
+    }
+
+    def add(command: Command) -> Command:
+        for name in reversed(names):
+            command = known[name](command)
+        return command
+
+    return add
+
+
+class WholeNumber(click.ParamType):  # type: ignore[type-arg]  # older click has it without an argument
+    """A whole number in plain digits. A typo like 12O0 or 1_0 is refused, so that it never moves a motor."""
+
+    name = "whole number"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """The number, or a usage error."""
+        if isinstance(value, int):
+            return value
+        digits = value[1:] if value[:1] in ("+", "-") else value
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 30):
+            self.fail(f"{value!r} is not a whole number", parameter, context)
+        return int(value)
+
+
+def run(command: click.Command, arguments: Sequence[str], name: str, hints: Mapping[int, str] | None = None) -> int:
+    """Run a click command and return its exit code; whatever went wrong is said on stderr, never by a traceback.
+
+    `hints` are what a person may do about a code.
+    """
+    wants_json = "--json" in arguments
     try:
-        result = command.main(list(arguments), prog_name=name, standalone_mode=False)
+        colours = False if os.environ.get("NO_COLOR") else None
+        result = command.main(list(arguments), prog_name=name, standalone_mode=False, color=colours)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
-        error.show()
+        _complain("usage", ExitCode.Usage, error.format_message(), wants_json)
+        if error.ctx is not None:
+            print(error.ctx.get_usage().replace("Usage:", "usage:", 1), file=sys.stderr)
         return ExitCode.Usage
     except click.ClickException as error:
-        error.show()
+        _complain("failed", error.exit_code, error.format_message(), wants_json)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.StoppedByUser
     except ObservatoryError as error:
-        print(f"error: {error}", file=sys.stderr)
+        hint = (hints or {}).get(error.code)
+        _complain(type(error).__name__, int(error.code), f"{error}{f' ({hint})' if hint else ''}", wants_json)
         return int(error.code)
+    except BrokenPipeError:  # whoever read our output has enough, as in `focus json | head -c 10`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _complain(kind: str, code: int, message: str, wants_json: bool) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if wants_json:
+        print_json({"error": kind, "code": int(code), "message": message})
+
+
+def print_json(value: Any) -> None:
+    """One object on one line."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def follow(daemon: RemoteDaemon, job: Mapping[str, Any], label: str, timeout_s: float | None) -> dict[str, Any]:
+    """Wait for a job's end, with a progress bar and the remaining time if stderr is a terminal.
+
+    Returns the ended job. Raises what `RemoteDaemon.wait_for` raises.
+    """
+    if job["state"] != "running":
+        return dict(job)
+    if not sys.stderr.isatty():
+        return daemon.wait_for(job, timeout_s=timeout_s)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=1.0, left="")
+
+        def show(seen: Mapping[str, Any]) -> None:
+            progress.update(task, completed=seen["progress"], left=_time_left(seen))
+
+        show(job)
+        return daemon.wait_for(job, show, timeout_s)
+
+
+def _time_left(job: Mapping[str, Any]) -> str:
+    """By the daemon's own clock alone, since this machine's may differ."""
+    from datetime import datetime, timedelta
+
+    if job["expected_end"] is None:
+        return ""
+    whole = datetime.fromisoformat(job["expected_end"]) - datetime.fromisoformat(job["started"])
+    left = max(whole * (1 - job["progress"]), timedelta())
+    return f"{timedelta(seconds=round(left.total_seconds()))} left"
+
+
+def as_error(job: Mapping[str, Any]) -> ObservatoryError | None:
+    """The error with which a job ended; None if it succeeded."""
+    error = job["error"]
+    if error is None:
+        return None
+    kind = all_errors().get(error["error"], ObservatoryError)
+    return kind(error["message"])
+
+
+def ask(question: Callable[[], str], yes: bool) -> None:
+    """Ask on the terminal, and abort unless the answer is yes; `yes` answers beforehand.
+
+    Without a terminal to ask on that is a usage error.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        context = click.get_current_context()
+        raise click.UsageError("there is no terminal to ask on: add --yes to do it without asking", context)
+    click.confirm(question(), abort=True, err=True)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 
 def utc_now(ahead_s: float = 0.0) -> str:
     """The time `ahead_s` seconds from now, as the wire carries it."""
-    return to_wire(datetime.now(timezone.utc) + timedelta(seconds=ahead_s))
+    return to_wire(datetime.now(UTC) + timedelta(seconds=ahead_s))
 
 
 def to_wire(moment: datetime) -> str:
     """An aware datetime as the wire carries it. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def from_wire(text: str) -> datetime:
     """The aware datetime that `to_wire` wrote. Raises ValueError for anything else."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

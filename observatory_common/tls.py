@@ -61,9 +61,7 @@ def load(folder: Path | None = None) -> Tls | None:
         named = json.loads(path.read_text(encoding="utf-8"))
         tls = Tls(**{key: str((path.parent / value).resolve()) for key, value in named.items()})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InvalidConfig(
-            f"{path}: expected ca, certificate and key, each a file: {error}", value=str(path)
-        ) from error
+        raise InvalidConfig(f"{path}: expected ca, certificate and key, each a file: {error}", value=str(path)) from error
     missing = [file for file in (tls.ca, tls.certificate, tls.key) if not Path(file).is_file()]
     if missing:
         raise InvalidConfig(f"{path}: there is no {missing[0]}", value=missing[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 
@@ -46,7 +47,7 @@ class Move:
     def steps_to_go(self, current_steps: int) -> int:
         """The path still ahead, all legs, in steps."""
         path = [current_steps, *self.legs]
-        return sum(abs(b - a) for a, b in zip(path, path[1:], strict=False))
+        return sum(abs(b - a) for a, b in itertools.pairwise(path))
 
 
 class Axis:

@@ -83,9 +83,9 @@ class Controller:
 
     def set_target(self, channel: int, steps: int, interrupted: Callable[[], bool]) -> Sample:
         """Move a channel. Returns the reading that shows the new target; raises CommandFailed if it is refused."""
-        return self._command(
-            {channel: protocol.set_target(channel, steps)}, lambda s: s.target_steps == steps, interrupted
-        )[channel]
+        return self._command({channel: protocol.set_target(channel, steps)}, lambda s: s.target_steps == steps, interrupted)[
+            channel
+        ]
 
     def stop(self, channels: Sequence[int]) -> dict[int, Sample]:
         """Stop these channels, each tried once before any is tried again."""
@@ -158,9 +158,7 @@ class Controller:
         for _ in range(_ATTEMPTS):
             for channel in commands.keys() - shown.keys():
                 try:
-                    answer = self._link.exchange(
-                        commands[channel], protocol.parse_answer, self._reply_timeout_s, interrupted
-                    )
+                    answer = self._link.exchange(commands[channel], protocol.parse_answer, self._reply_timeout_s, interrupted)
                     heard = True
                 except Silence as silence:
                     log.warning("channel %d: %s", channel, silence)

@@ -45,7 +45,7 @@ class SerialLink:
     `heard_at` is when it last brought a reply that made sense (or was opened), on the monotonic clock.
     """
 
-    def __init__(self, port: serial.SerialBase, name: str, tick: Callable[[], None]) -> None:
+    def __init__(self, port: serial.Serial, name: str, tick: Callable[[], None]) -> None:
         self._port = port
         self._name = name
         self._tick = tick
@@ -143,7 +143,7 @@ class Opener:
         self._baud = baud
         self._tick = tick
         self._lock = threading.Lock()
-        self._port: serial.SerialBase | None = None
+        self._port: serial.Serial | None = None
         self._error: Exception | None = None
         self._abandoned = False
         self._thread = threading.Thread(target=self._open, name="focusd-opener", daemon=True)

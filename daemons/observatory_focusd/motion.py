@@ -56,7 +56,7 @@ class Motion:
         jobs: JobTable,
         events: EventRing,
         move_timeout_s: float,
-        cancel_move: Callable[[int], None],
+        cancel_move: Callable[[int], object],
         changed: Callable[[], None],
     ) -> None:
         self.axes = axes
@@ -146,9 +146,7 @@ class Motion:
         sample = self._sample_of(axis)
         target_steps = wanted.steps + (sample.target_steps if wanted.offset else 0)
         legs = axis.legs_to(target_steps, sample.current_steps)
-        job = self._jobs.start(
-            "move", wanted.by, cancel=lambda: self._cancel_move(axis.number), request_id=wanted.request_id
-        )
+        job = self._jobs.start("move", wanted.by, cancel=lambda: self._cancel_move(axis.number), request_id=wanted.request_id)
         axis.move = Move(job, target_steps, sample.current_steps, legs, sample.current_steps)
         if target_steps == sample.current_steps:
             self._finish(axis, "succeeded", target_steps)
@@ -216,18 +214,18 @@ class Motion:
             elif sample.current_steps == move.target_steps:
                 self._finish(axis, "succeeded", sample.current_steps)
             else:
-                error = CommandFailed(
+                early = CommandFailed(
                     f"the move ended at {sample.current_steps:+d}, the overshoot on its way to {move.target_steps:+d}:"
                     " the connection was lost or the daemon restarted meanwhile"
                 )
-                self._finish(axis, "failed", sample.current_steps, error)
+                self._finish(axis, "failed", sample.current_steps, early)
         elif time.monotonic() > move.deadline_at:
             stopped = controller.stop([axis.number])[axis.number]
-            error = TimedOut(
+            late = TimedOut(
                 f"channel {axis.number} was stopped at {stopped.current_steps:+d} on the way to {move.target_steps:+d}:"
                 f" it is more than move_timeout ({self._move_timeout_s:g} s) late"
             )
-            self._stopped(axis, stopped, "the daemon", outcome="timed_out", error=error)
+            self._stopped(axis, stopped, "the daemon", outcome="timed_out", error=late)
         else:
             to_go = move.steps_to_go(sample.current_steps)
             move.job.progress(1 - to_go / move.path_steps, to_go / self.steps_per_s)
@@ -241,9 +239,7 @@ class Motion:
         except (CommandFailed, DeviceLost) as error:  # the job has ended with it; nobody waits for this call
             log.warning("channel %d: %s", axis.number, error)
 
-    def _begin_leg(
-        self, controller: Controller, axis: Axis, request_id: str | None, interrupted: Callable[[], bool]
-    ) -> None:
+    def _begin_leg(self, controller: Controller, axis: Axis, request_id: str | None, interrupted: Callable[[], bool]) -> None:
         move, sample = axis.move, self._sample_of(axis)
         assert move is not None
         to_go_s = move.steps_to_go(sample.current_steps) / self.steps_per_s
@@ -304,9 +300,7 @@ class Motion:
             self._rest(axis, position_steps)
         return {"channel": axis.number, "position_steps": position_steps, "job": job.id if job is not None else None}
 
-    def _finish(
-        self, axis: Axis, outcome: str, position_steps: int | None, error: ObservatoryError | None = None
-    ) -> None:
+    def _finish(self, axis: Axis, outcome: str, position_steps: int | None, error: ObservatoryError | None = None) -> None:
         move = axis.move
         assert move is not None
         axis.move = None

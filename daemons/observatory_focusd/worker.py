@@ -205,7 +205,7 @@ class Worker:
         except Silence as silence:
             self._lose_if_silent(motion)
             request.fail(TimedOut(str(silence)))
-        except Exception as error:  # belongs to the caller, who raises it; the worker lives on
+        except Exception as error:  # noqa: BLE001 - belongs to the caller, who raises it; the worker lives on
             if isinstance(error, DeviceLost):
                 self._lose_if_silent(motion)
             self.publish()

@@ -59,9 +59,7 @@ class RemoteDaemon:
     def __enter__(self) -> RemoteDaemon:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
@@ -172,7 +170,7 @@ class RemoteDaemon:
                 if only_reads and may_repeat and isinstance(error, Ended):
                     may_repeat = False
                     continue
-                what = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
+                what = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else _why(error)
                 doubt = "" if only_reads else f"; it is not known whether {method} was done"
                 raise self._not_reachable(f"{what}{doubt}") from None
             except BaseException:  # interrupted: a late answer must not meet the next call
@@ -194,7 +192,7 @@ class RemoteDaemon:
         except TimeoutError:
             raise self._not_reachable(f"no answer within {timeout_s:g} s") from None
         except (OSError, BadMessage) as error:
-            raise self._not_reachable(str(error)) from None
+            raise self._not_reachable(_why(error)) from None
         with self._lock:
             self._local.connection = connection
             self._connections.add(connection)
@@ -231,6 +229,10 @@ def connect(
     if not timeout_s > 0:
         raise InvalidConfig(f"timeout_s is {timeout_s!r}, expected a number above 0")
     return RemoteDaemon(entry, timeout_s, None if tls is None else tls.client_context())
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _long_poll_s(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:

@@ -25,9 +25,7 @@ class Connection:
     After any exception but an `ObservatoryError` of a call it must be closed. Belongs to one thread at a time.
     """
 
-    def __init__(
-        self, host: str, port: int, object_name: str, timeout_s: float, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, host: str, port: int, object_name: str, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
         """Connect within `timeout_s` seconds. Raises Ended, TimeoutError, BadMessage, OSError, or the daemon's refusal."""
         until = time.monotonic() + timeout_s
         sock = socket.create_connection((host, port), timeout_s)
@@ -122,9 +120,7 @@ def _loads(data: message.Bytes) -> Any:
 def _refusal(answer: message.Message) -> ObservatoryError:
     name = bytes(answer.annotations.get(message.ERROR_NAME, b"")).decode("ascii", "replace")
     try:
-        text = (
-            str(json.loads(bytes(answer.data))) if answer.serializer == message.JSON else "the connection was refused"
-        )
+        text = str(json.loads(bytes(answer.data))) if answer.serializer == message.JSON else "the connection was refused"
     except ValueError:
         text = "the connection was refused"
     return all_errors().get(name, DaemonNotReachable)(text)

@@ -54,17 +54,13 @@ def pack(
 ) -> bytes:
     """A message as it goes over the wire. The keys of `annotations` are 4 ASCII letters."""
     if not annotations:
-        header = _HEADER.pack(
-            b"PYRO", _VERSION, type, serializer, flags, seq, len(payload), 0, _NO_CORRELATION, 0, _MAGIC
-        )
+        header = _HEADER.pack(b"PYRO", _VERSION, type, serializer, flags, seq, len(payload), 0, _NO_CORRELATION, 0, _MAGIC)
         return header + payload
     parts: list[Bytes] = [b""]
     for key, value in annotations.items():
         parts += (_CHUNK.pack(key.encode("ascii"), len(value)), value)
     size = sum(map(len, parts))
-    parts[0] = _HEADER.pack(
-        b"PYRO", _VERSION, type, serializer, flags, seq, len(payload), size, _NO_CORRELATION, 0, _MAGIC
-    )
+    parts[0] = _HEADER.pack(b"PYRO", _VERSION, type, serializer, flags, seq, len(payload), size, _NO_CORRELATION, 0, _MAGIC)
     parts.append(payload)
     return b"".join(parts)
 

@@ -18,9 +18,7 @@ class Server:
     With `tls`, callers are who their certificates say; without, who their addresses say.
     """
 
-    def __init__(
-        self, gate: Gate, policy: Policy, object_name: str, host: str, port: int, tls: Tls | None = None
-    ) -> None:
+    def __init__(self, gate: Gate, policy: Policy, object_name: str, host: str, port: int, tls: Tls | None = None) -> None:
         self._service = Service(gate, policy, object_name)
         self._where = (host, port)
         self._tls = tls

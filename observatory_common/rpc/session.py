@@ -174,9 +174,7 @@ class Session:
         results: list[Any] = []
         try:
             if len(calls) > MOST_IN_A_BATCH:
-                raise InvalidArgument(
-                    f"a batch of {len(calls)} calls, expected at most {MOST_IN_A_BATCH}", value=len(calls)
-                )
+                raise InvalidArgument(f"a batch of {len(calls)} calls, expected at most {MOST_IN_A_BATCH}", value=len(calls))
             for call in calls:
                 method, args, kwargs = wire.batched_call(call)
                 results.append(wire.to_wire(self._gate.call(caller, method, args, kwargs)))

@@ -13,9 +13,7 @@ from observatory_common.arguments import shown
 from observatory_common.errors import CommandFailed, InvalidArgument, ObservatoryError
 from observatory_common.rpc.message import Bytes
 
-PLAIN = (
-    "text, whole numbers of at most 64 bits, numbers, true, false, nothing, lists, dictionaries with text keys, bytes"
-)
+PLAIN = "text, whole numbers of at most 64 bits, numbers, true, false, nothing, lists, dictionaries with text keys, bytes"
 
 _SCALARS = frozenset({str, int, bool, type(None), bytes})
 _DEEPEST = 32
@@ -85,9 +83,7 @@ def _refuse_extension(code: int, data: bytes) -> Any:
 def _check_keys(value: dict[Any, Any]) -> dict[str, Any]:
     for key in value:
         if type(key) is not str:
-            raise InvalidArgument(
-                f"a dictionary has the key {shown(key)}, expected text", value=shown(key), allowed=PLAIN
-            )
+            raise InvalidArgument(f"a dictionary has the key {shown(key)}, expected text", value=shown(key), allowed=PLAIN)
     return value
 
 

@@ -90,9 +90,7 @@ def test_the_audit_counts_what_it_does_not_write(tmp_path: Path) -> None:
     assert lines[1]["suppressed"] == 49
 
 
-def test_silent_sockets_from_an_allowed_address_hold_neither_the_good_client_nor_other_addresses(
-    daemon, machine_lag
-) -> None:
+def test_silent_sockets_from_an_allowed_address_hold_neither_the_good_client_nor_other_addresses(daemon, machine_lag) -> None:
     with unharmed(daemon, machine_lag), attacks.silent(target_of(daemon), 200, GUEST) as sockets:
         began = time.monotonic()
         with daemon.client() as newcomer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from observatory_common.errors import PositionOutsideLimits
 from observatory_focusd.axis import Axis
 from observatory_focusd.controller import Sample

@@ -17,6 +17,7 @@ from pathlib import Path
 import observatory
 import pytest
 import waiting
+
 from observatory_common import errors
 from observatory_focusd import protocol
 
@@ -279,8 +280,8 @@ def test_f20_kill_stops_the_motor_first(daemon) -> None:
         assert focuser.report_status()["position_state_1"] == "confirmed"
 
 
-def test_f21_the_status_says_how_old_its_readings_are(daemon) -> None:
-    with daemon.connect() as focuser:
+def test_f21_the_status_says_how_old_its_readings_are(tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path, idle_loop_delay=0.2) as daemon, daemon.connect() as focuser:
         first = focuser.report_status()
         assert first["reading_age_s"] < 10 and first["reading_date"] <= first["date"]
         daemon.simulator.fault("silence", seconds=3)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from observatory_common.errors import DeviceLost
 from observatory_focusd import protocol
 from observatory_focusd.link import Opener, Overtaken, SerialLink, Silence, never

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from observatory_focusd import protocol
 from observatory_focusd.protocol import FIRMWARE_LIMIT_STEPS, Reading
 
@@ -15,9 +16,7 @@ positions = st.integers(-FIRMWARE_LIMIT_STEPS, FIRMWARE_LIMIT_STEPS)
 
 def as_printed(*readings: Reading) -> bytes:
     """What the firmware prints: `%+07ld` for every number."""
-    return ",".join(
-        f"T{n}={r.target_steps:+07d},C{n}={r.current_steps:+07d}" for n, r in enumerate(readings, 1)
-    ).encode()
+    return ",".join(f"T{n}={r.target_steps:+07d},C{n}={r.current_steps:+07d}" for n, r in enumerate(readings, 1)).encode()
 
 
 @given(st.lists(st.builds(Reading, positions, positions), min_size=1, max_size=2))

@@ -81,9 +81,7 @@ class Poller:
         assert self._process.stdout.readline() == "polling\n"
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         output, _ = self._process.communicate("stop\n", timeout=30)
         assert self._process.returncode == 0, "the good client lost its connection"
         self._latencies = json.loads(output)

@@ -235,9 +235,7 @@ def main() -> None:
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     directory = directory_of(settings.get("machines", {}), Path(settings["log"] + ".registry"))
-    policy = Policy(
-        settings.get("control", ["LocalHost"]), settings.get("view"), settings.get("gateway", []), directory
-    )
+    policy = Policy(settings.get("control", ["LocalHost"]), settings.get("view"), settings.get("gateway", []), directory)
     device = FakeDevice(settings.get("boot_id", "boot-1"))
     tls = Tls(**settings["tls"]) if "tls" in settings else None
     server = Server(Gate(device), policy, OBJECT, settings.get("host", "127.0.0.1"), settings.get("port", 0), tls)

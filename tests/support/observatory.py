@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import waiting
+
 from observatory_common.directory import Directory
 from observatory_common.errors import DaemonNotReachable
 from observatory_common.rpc.client import RemoteDaemon, connect
@@ -106,9 +107,7 @@ class Daemon:
         with self.connect() as focuser:
             waiting.until(lambda: self._status(focuser), 20, "focusd to serve")
             if connected:
-                waiting.until(
-                    lambda: (self._status(focuser) or {}).get("state") in ("idle", "moving"), 20, "focusd to connect"
-                )
+                waiting.until(lambda: (self._status(focuser) or {}).get("state") in ("idle", "moving"), 20, "focusd to connect")
 
     def kill(self) -> None:
         """`kill -9` focusd; the controller goes on."""

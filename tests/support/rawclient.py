@@ -56,9 +56,7 @@ def frame(
     magic: int = 0x4DC5,
 ) -> bytes:
     """A message; `size` may lie about the length of the payload."""
-    chunks = b"".join(
-        struct.pack("!4sI", key.encode(), len(value)) + value for key, value in (annotations or {}).items()
-    )
+    chunks = b"".join(struct.pack("!4sI", key.encode(), len(value)) + value for key, value in (annotations or {}).items())
     announced = len(payload) if size is None else size
     header = HEADER.pack(b"PYRO", version, type, serializer, flags, seq, announced, len(chunks), bytes(16), 0, magic)
     return header + chunks + payload
@@ -85,9 +83,7 @@ class RawClient:
     def __enter__(self) -> RawClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:

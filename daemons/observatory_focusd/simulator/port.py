@@ -45,7 +45,7 @@ class Port:
         """Take the device and the symlink away."""
         if self._master is None or self._slave is None:
             return
-        if self._link.is_symlink() and os.readlink(self._link) == self.name:
+        if self._link.is_symlink() and str(self._link.readlink()) == self.name:
             self._link.unlink()
         os.close(self._slave)
         os.close(self._master)

@@ -42,9 +42,7 @@ class Simulator:
         self._busy_until = 0.0
         self._running = True
         model = MODEL_2022 if config.firmware == "2022" else MODEL_2023
-        self._firmware = Firmware(
-            model, config.channels, config.speed_factor, self._save, temperatures_c=config.temperatures_c
-        )
+        self._firmware = Firmware(model, config.channels, config.speed_factor, self._save, temperatures_c=config.temperatures_c)
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:

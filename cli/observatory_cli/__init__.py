@@ -1,0 +1,1 @@
+"""The commands: focus and observatory. Clients like any other; of the daemons they import nothing."""

@@ -1,0 +1,14 @@
+"""`focus`: the focusers, from a shell."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run focus with the arguments of the command line; ends the process."""
+    from observatory_cli.focus.commands import focus
+    from observatory_common.errors import ExitCode
+    from observatory_common.terminal import run
+
+    sys.exit(run(focus, sys.argv[1:], "focus", {ExitCode.NotReachable: "is its focusd running?"}))

@@ -1,0 +1,5 @@
+"""`python -m observatory_cli.focus`."""
+
+from observatory_cli.focus import main
+
+main()

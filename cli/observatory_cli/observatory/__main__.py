@@ -1,0 +1,5 @@
+"""`python -m observatory_cli.observatory`."""
+
+from observatory_cli.observatory import main
+
+main()

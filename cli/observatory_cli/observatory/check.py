@@ -1,0 +1,45 @@
+"""`observatory check`: a file is checked by the program that will read it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from observatory_common.directory import Directory
+from observatory_common.errors import InvalidConfig
+from observatory_common.paths import KINDS
+
+_LONGEST_CHECK_S = 60.0
+
+
+def module_of(kind: str) -> str:
+    """The module that runs as `python -m`: of a daemon, or of its simulator."""
+    daemon, _, simulator = kind.partition("-simulator")
+    return f"observatory_{daemon}" + (".simulator" if kind != daemon else "") + simulator
+
+
+def check_file(file: Path, kind: str | None) -> bool:
+    """Whether a file is fit for use; what is wrong with it has been printed on stderr."""
+    kind = kind or file.absolute().parent.name
+    if kind == "observatory":
+        return _check_registry(file)
+    if kind not in (*KINDS, *(f"{known}-simulator" for known in KINDS)):
+        raise click.UsageError(
+            f"{file} is in a folder {kind!r}, which is no kind of daemon ({', '.join(KINDS)}): name it with --kind",
+            click.get_current_context(),
+        )
+    done = subprocess.run([sys.executable, "-m", module_of(kind), "--check", str(file)], timeout=_LONGEST_CHECK_S, check=False)
+    return done.returncode == 0
+
+
+def _check_registry(file: Path) -> bool:
+    """machines.json and daemons.json make sense together only, so both are read."""
+    try:
+        Directory.load(file.absolute().parent)
+    except InvalidConfig as error:
+        click.echo(str(error), err=True)
+        return False
+    return True
