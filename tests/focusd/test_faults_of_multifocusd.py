@@ -356,7 +356,7 @@ def test_two_clients_b_looks_while_a_moves(daemon) -> None:
                 with daemon.connect() as b:
                     b.report_status()
                     b.job(job["id"])
-                    b.events("", 0, 0)
+                    b.events(None, 0, 0)
 
         looker = threading.Thread(target=look)
         looker.start()
