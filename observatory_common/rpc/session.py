@@ -155,11 +155,7 @@ class Session:
             payload = wire.dumps(result)
         except ObservatoryError as error:
             flags, payload = message.EXCEPTION, wire.dumps(wire.error_to_wire(error))
-        except (
-            TypeError,
-            ValueError,
-            OverflowError,
-        ) as error:  # the gate raises none of these: the result is not plain
+        except (TypeError, ValueError, OverflowError) as error:  # the gate raises none of these: the result is not plain
             flags, payload = message.EXCEPTION, wire.dumps(wire.error_to_wire(internal_error(method, error)))
         return message.pack(message.RESULT, flags, request.seq, message.MSGPACK, payload)
 
@@ -177,7 +173,7 @@ class Session:
                 raise InvalidArgument(f"a batch of {len(calls)} calls, expected at most {MOST_IN_A_BATCH}", value=len(calls))
             for call in calls:
                 method, args, kwargs = wire.batched_call(call)
-                results.append(wire.to_wire(self._gate.call(caller, method, args, kwargs)))
+                results.append(_plain(method, self._gate.call(caller, method, args, kwargs)))
         except ObservatoryError as error:
             results.append(wire.batched_error(error))
         return results
@@ -214,6 +210,16 @@ class Session:
             refusal_of_form = InvalidArgument("on_behalf_of holds user and address, each 1 to 100 printable characters")
             raise self._gate.refuse(self.caller, "on_behalf_of", refusal_of_form)
         return replace(self.caller, on_behalf_of=said)
+
+
+def _plain(method: str, result: Any) -> Any:
+    """A result of a batched call, if it can be sent; found out here, so that the calls before it keep theirs."""
+    try:
+        plain = wire.to_wire(result)
+        wire.dumps(plain)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise internal_error(method, error) from None
+    return plain
 
 
 def _is_name(value: Any) -> bool:

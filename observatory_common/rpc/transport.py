@@ -23,6 +23,7 @@ from observatory_common.rpc.session import HANDSHAKE_S, Service, Session
 
 POOL_SIZE = 200
 MOST_PER_ADDRESS = 100  # connections: one machine cannot shut out the others
+_BACKLOG = 1024  # more than a flood sends before it is turned away; a full one delays good callers by a second
 _HOUSEKEEPING_S = 10.0
 _OUT_OF_SOCKETS_PAUSE_S = 0.1
 
@@ -63,6 +64,7 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
         configure_pyro()
         socket.create_server((host, port), family=_family(host)).close()  # fails as Pyro5's would, but leaks nothing
         super().__init__(host=host, port=port)
+        self.sock.listen(_BACKLOG)
         self._service = service
         self._tls = tls
         self._closing = threading.Event()
