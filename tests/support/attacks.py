@@ -65,8 +65,11 @@ class Target:
     def greeted(self) -> RawClient:
         """A connection past its handshake."""
         client = self.client()
-        welcome = client.connect(self.object_name)
-        assert welcome.type == CONNECT_OK, welcome
+        with ExitStack() as stack:
+            stack.enter_context(client)
+            welcome = client.connect(self.object_name)
+            assert welcome.type == CONNECT_OK, welcome
+            stack.pop_all()
         return client
 
 
