@@ -61,7 +61,7 @@ class Controller:
                 readings = link.exchange(protocol.QUERY, protocol.parse_status, reply_timeout_s, interrupted)
             except Silence as silence:
                 if time.monotonic() >= deadline:
-                    raise DeviceLost(f"nothing that speaks the controller's protocol answers: {silence}") from silence
+                    raise DeviceLost(f"no focus controller answers at {link.name}: {silence}") from silence
         fans = None
         for _ in range(_ATTEMPTS):
             try:
@@ -70,7 +70,7 @@ class Controller:
             except Silence:
                 continue
         if fans is None:
-            raise DeviceLost("the controller does not answer to # (firmware of 2022: ?, of 2023: 0 or 1)")
+            raise DeviceLost(f"what answers at {link.name} does not know # (firmware of 2022: ?, of 2023: 0 or 1)")
         firmware = protocol.FIRMWARE_2022 if fans == protocol.REFUSED else protocol.FIRMWARE_2023
         return cls(link, firmware, len(readings), reply_timeout_s)
 

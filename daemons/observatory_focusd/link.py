@@ -42,12 +42,12 @@ def never() -> bool:
 class SerialLink:
     """An open port. Every method raises DeviceLost when the port fails; it is then of no more use.
 
-    `heard_at` is when it last brought a reply that made sense (or was opened), on the monotonic clock.
+    `name` is the port's; `heard_at` is when it last brought a reply that made sense (or was opened), on the monotonic clock.
     """
 
     def __init__(self, port: serial.Serial, name: str, tick: Callable[[], None]) -> None:
         self._port = port
-        self._name = name
+        self.name = name
         self._tick = tick
         self._received = b""
         self._reply_owed = False
@@ -79,7 +79,7 @@ class SerialLink:
                         return accepted
                     deadline = time.monotonic() + _QUIET_S
                 else:
-                    log.debug("%s: ignored %r after %r", self._name, line, command)
+                    log.debug("%s: ignored %r after %r", self.name, line, command)
             if time.monotonic() >= deadline:
                 if accepted is not None:
                     self._reply_owed = False
@@ -105,7 +105,7 @@ class SerialLink:
         try:
             self._port.close()
         except _LINE_FAILURES as error:
-            log.warning("%s: closing failed: %s", self._name, error)
+            log.warning("%s: closing failed: %s", self.name, error)
 
     def _drain(self) -> None:
         self._received = b""
@@ -132,7 +132,7 @@ class SerialLink:
         return [line.rstrip(b"\r") for line in lines]
 
     def _lost(self, error: BaseException) -> DeviceLost:
-        return DeviceLost(f"lost {self._name}: {error}", value=self._name)
+        return DeviceLost(f"lost {self.name}: {error}", value=self.name)
 
 
 class Opener:

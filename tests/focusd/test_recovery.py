@@ -8,6 +8,7 @@ import observatory
 import pytest
 import recovery
 import waiting
+
 from observatory_common.errors import Uncertain
 from observatory_focusd import protocol
 

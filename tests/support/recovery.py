@@ -8,6 +8,7 @@ import threading
 import observatory
 import pytest
 import waiting
+
 from observatory_common.errors import DaemonNotReachable, ObservatoryError, Uncertain
 from observatory_common.rpc.client import RemoteDaemon
 
