@@ -147,7 +147,7 @@ class Focuser(RemoteDevice):
     def set_fans(self, caller: Caller, enabled: bool) -> dict[str, Any]:
         """Switch the fans (2023 firmware). Raises CommandFailed where there are none."""
         wanted = arguments.flag("enabled", enabled)
-        self._worker.call(lambda controller: controller.set_fans(wanted))
+        self._worker.switch_fans(wanted)
         return {"fans_enabled": wanted}
 
     def _channel(self, channel: Any) -> int:

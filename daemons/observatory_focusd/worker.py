@@ -80,6 +80,10 @@ class Worker:
             raise self._not_connected()
         return self._submit(lambda: work(self._require_controller()))
 
+    def switch_fans(self, enabled: bool) -> None:
+        """Switch the fans. Raises as `call`, and CommandFailed where there are none."""
+        self.call(lambda controller: self._switch_fans(controller, enabled))
+
     def stop(self, channels: Collection[int], by: str) -> list[dict[str, Any]]:
         """Stop channels, before all other work.
 
@@ -233,13 +237,20 @@ class Worker:
         """Fans and temperature probes of the 2023 firmware; given up at once when anything more useful is to do."""
         try:
             self._fans = controller.read_fans()
+            self.publish()
             if time.monotonic() >= self._temperatures_at:
-                self._temperatures_at = time.monotonic() + _TEMPERATURE_PERIOD_S
                 for name, probe in self._config.temperature_probes.items():
+                    self._temperatures_c[name] = None
                     self._temperatures_c[name] = controller.read_temperature(probe.address, self._mailbox.waiting)
+                self._temperatures_at = time.monotonic() + _TEMPERATURE_PERIOD_S
         except Silence as silence:
+            self._temperatures_at = time.monotonic() + _TEMPERATURE_PERIOD_S
             log.warning("%s", silence)
         self.publish()
+
+    def _switch_fans(self, controller: Controller, enabled: bool) -> None:
+        controller.set_fans(enabled)
+        self._fans = enabled
 
     def _stop(self, channels: Collection[int], by: str) -> list[dict[str, Any]]:
         motion = self._motion
@@ -300,11 +311,12 @@ class Worker:
             first = controller.read(self._interrupts_connecting)
             self._closing.wait(_BETWEEN_FIRST_READINGS_S)
             second = controller.read(self._interrupts_connecting)
+            fans = controller.read_fans()
         except BaseException:
             link.close()
             raise
         motion.resume(first, second, self._config.steps_per_s or controller.firmware.steps_per_s)
-        self._controller = controller
+        self._controller, self._fans = controller, fans
         self._read_at = controller.heard_at
         self._reading_date = timestamps.utc_now()
         self._back_off_s = _SHORTEST_BACK_OFF_S

@@ -103,7 +103,7 @@ def test_unplug_and_replug_under_another_name(daemon, machine_lag) -> None:
             assert took_s < COMMAND_WITHIN_S + machine_lag.seconds
             assert focuser.wait_for(job)["state"] == "lost_device"
             assert focuser.report_status()["current_steps_1"] is None
-            with another_pseudo_terminal():
+            with name_taken(name):
                 daemon.simulator.fault("replug")
             back = time.monotonic()
             assert daemon.simulator.state()["port"] != name
@@ -116,14 +116,20 @@ def test_unplug_and_replug_under_another_name(daemon, machine_lag) -> None:
 
 
 @contextmanager
-def another_pseudo_terminal() -> Iterator[None]:
-    """Takes the name that has just become free, so that the controller must come back under another."""
-    master, slave = os.openpty()
+def name_taken(name: str) -> Iterator[None]:
+    """Takes the name as soon as it is free, so that the controller must come back under another."""
+    descriptors: list[int] = []
+
+    def taken() -> bool:
+        descriptors.extend(os.openpty())
+        return os.ttyname(descriptors[-1]) == name
+
     try:
+        waiting.until(taken, 10, f"{name} to be free")
         yield
     finally:
-        os.close(master)
-        os.close(slave)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def test_a_stop_asked_for_while_the_device_is_away_is_carried_out_when_it_is_back(daemon) -> None:

@@ -49,5 +49,5 @@ def parse(document: Document, _directory: Directory) -> SimulatorConfig:
         firmware=firmware,
         channels=channels,
         speed_factor=float(data.get("speed_factor", 1)),
-        temperatures_c=dict(data.get("temperature_probes", {})),
+        temperatures_c={address.upper(): value for address, value in data.get("temperature_probes", {}).items()},
     )

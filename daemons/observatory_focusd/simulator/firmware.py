@@ -206,9 +206,9 @@ class Firmware:
     def _temperature(self, address: str) -> bytes:
         if not address:
             return ",".join(self.temperatures_c).encode()
-        if address not in self.temperatures_c:
+        if address.upper() not in self.temperatures_c:
             return b"?"
-        value = self.temperatures_c[address]
+        value = self.temperatures_c[address.upper()]
         return b"FAILED" if value is None else f"{value:.4f}".encode()
 
     def _count(self, line: bytes) -> None:
