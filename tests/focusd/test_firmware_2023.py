@@ -8,6 +8,7 @@ from pathlib import Path
 import observatory
 import pytest
 import waiting
+
 from observatory_common.errors import CommandFailed, InvalidChannel
 
 PROBES = {"28ff000000000001": 3.25, "28ff000000000002": None}
