@@ -54,7 +54,7 @@ def common_options(*names: str) -> Callable[[Command], Command]:
             "--timeout",
             "timeout_s",
             metavar="SECONDS",
-            type=click.FloatRange(0, 1e6, min_open=True),
+            type=Seconds(),
             expose_value=False,
             callback=_remember,
             help="Longest wait.",
@@ -69,7 +69,23 @@ def common_options(*names: str) -> Callable[[Command], Command]:
     return add
 
 
-class WholeNumber(click.ParamType):  # type: ignore[type-arg]  # older click has it without an argument
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # older click has it without an argument
+    """A time of more than 0 s, at most a million."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The number, or a usage error; not a number is none."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= 1e6:
+            self.fail(f"{value!r} is not a number of seconds above 0", parameter, context)
+        return seconds
+
+
+class WholeNumber(click.ParamType):  # type: ignore[type-arg]  # as above
     """A whole number in plain digits. A typo like 12O0 or 1_0 is refused, so that it never moves a motor."""
 
     name = "whole number"
