@@ -10,21 +10,23 @@ from typing import Any
 
 from observatory_common.arguments import shown
 
-_WINDOW_S = 10.0  # identical refusals within this time are counted instead of written
+_WINDOW_S = 10.0
+_WRITTEN = 10  # identical refusals within this time; further ones are counted instead
 _MOST_KINDS = 100  # of refusals told apart within a window; further ones are counted together
 
 
 @dataclass
 class _Repeated:
     ends_at: float
+    written: int = 0
     suppressed: int = 0
 
 
 class Audit:
     """Writes audit lines. Thread safe.
 
-    A refusal that repeats within 10 s is not written again but counted, so that nobody can fill the log; the count is
-    told in a line of its own afterwards (see `flush`). Lines about accepted control calls are never suppressed.
+    Of identical refusals within 10 s the first 10 are written and the others counted, so that nobody can fill the log; the
+    count is told in a line of its own afterwards (see `flush`). Lines about accepted control calls are never suppressed.
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
@@ -38,16 +40,16 @@ class Audit:
         now = time.monotonic()
         with self._lock:
             ended = self._ended(now)
-            known = self._repeated.get(key)
-            if known is None and len(self._repeated) >= _MOST_KINDS:
+            if key not in self._repeated and len(self._repeated) >= _MOST_KINDS:
                 key = ("various", "various", code)
-                known = self._repeated.setdefault(key, _Repeated(now + _WINDOW_S))
-            if known is not None:
-                known.suppressed += 1
+            known = self._repeated.setdefault(key, _Repeated(now + _WINDOW_S))
+            is_written = known.written < _WRITTEN
+            if is_written:
+                known.written += 1
             else:
-                self._repeated[key] = _Repeated(now + _WINDOW_S)
+                known.suppressed += 1
         self._tell(ended)
-        if known is None:
+        if is_written:
             self._write(logging.WARNING, "refused", {"caller": caller, "what": what, "code": code, "reason": reason})
 
     def accepted(self, caller: str, method: str, arguments: str, result: Any) -> None:

@@ -79,7 +79,7 @@ def test_200_silent_sockets_from_a_denied_address_are_closed_within_100_ms(daemo
         lives_s = attacks.seconds_until_closed(target_of(daemon), DENIED, 200)
     assert max(lives_s) < 0.1 + machine_lag.seconds
     lines = [line for line in daemon.audit() if "127.0.0.66" in line["caller"]]
-    assert [line["message"] for line in lines] == ["refused"]
+    assert [line["message"] for line in lines] == ["refused"] * 10
     assert lines[0]["code"] == 3
 
 
@@ -87,8 +87,8 @@ def test_the_audit_counts_what_it_does_not_write(tmp_path: Path) -> None:
     with fakedaemon.running(tmp_path, machines=MACHINES, control=["Dome"], view=["Guest"]) as daemon:
         attacks.seconds_until_closed(target_of(daemon), DENIED, 50)
     lines = [line for line in daemon.audit() if "127.0.0.66" in line["caller"]]
-    assert [line["message"] for line in lines] == ["refused", "refused again"]
-    assert lines[1]["suppressed"] == 49
+    assert [line["message"] for line in lines] == [*["refused"] * 10, "refused again"]
+    assert lines[-1]["suppressed"] == 40
 
 
 def test_silent_sockets_from_an_allowed_address_hold_neither_the_good_client_nor_other_addresses(daemon, machine_lag) -> None:
