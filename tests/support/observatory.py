@@ -18,6 +18,7 @@ import waiting
 from observatory_common.directory import Directory
 from observatory_common.errors import DaemonNotReachable
 from observatory_common.rpc.client import RemoteDaemon, connect
+from observatory_common.tls import Tls
 from observatory_focusd.simulator.client import SimulatorClient
 
 NAME = "test_focuser"
@@ -87,6 +88,7 @@ class Daemon:
             b"".join((steps * per_step).to_bytes(4, "little", signed=True) for steps in eeprom_steps)
         )
         self.directory = Directory.load(self.etc / "observatory")
+        self.tls: Tls | None = None
         self.simulator = SimulatorClient(self.link)
         self.simulator_process: subprocess.Popen[str] | None = None
         self.process: subprocess.Popen[str] | None = None
@@ -137,7 +139,7 @@ class Daemon:
 
     def connect(self, **options: Any) -> RemoteDaemon:
         """A client."""
-        return connect(NAME, directory=self.directory, **options)
+        return connect(NAME, directory=self.directory, **{"tls": self.tls, **options})
 
     def focus(self, *arguments: str, timeout_s: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `focus` to its end."""
