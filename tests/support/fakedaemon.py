@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vitals import Vitals
+
 from observatory_common.access import Caller, Gate, Policy, control, view
 from observatory_common.directory import DaemonEntry, Directory
 from observatory_common.errors import Blocked
@@ -143,6 +145,11 @@ class Running:
     process: subprocess.Popen[str]
     log: Path
 
+    @property
+    def vitals(self) -> Vitals:
+        """Its threads, files, memory and processor time."""
+        return Vitals(self.process.pid)
+
     def client(self, **options: Any) -> RemoteDaemon:
         """A client of the library under test."""
         return RemoteDaemon(self.entry, options.pop("timeout_s", 5.0), options.pop("tls", None))
@@ -161,24 +168,6 @@ class Running:
         """Log lines of level ERROR and above."""
         lines = (json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line["level"] in ("ERROR", "CRITICAL")]
-
-    def threads(self) -> int:
-        """How many threads it has."""
-        return len(os.listdir(f"/proc/{self.process.pid}/task"))
-
-    def open_files(self) -> int:
-        """How many file descriptors it has."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
-    def memory_mb(self) -> float:
-        """Its resident memory."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 1e6
-
-    def cpu_s(self) -> float:
-        """The processor time it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
