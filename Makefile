@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run test lint bench completion clean
+.PHONY: help run test lint bench completion codes clean
 
 help:
 	@echo "make run    the simulated observatory, in the foreground"
 	@echo "make test   linters, types, layers and all tests"
 	@echo "make lint   the first three"
+	@echo "make completion, make codes    write what is generated: etc/completion, docs/codes.md"
 	@echo "make bench  benchmarks: ratios against baselines of the same run"
 
 run: $(VENV)/.run
@@ -34,6 +35,9 @@ bench: $(VENV)/.test
 
 completion: $(VENV)/.run
 	@etc/make/completion $(BIN)
+
+codes: $(VENV)/.run
+	@$(BIN)/python etc/make/codes >docs/codes.md
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus]'

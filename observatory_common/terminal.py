@@ -45,7 +45,7 @@ def common_options(*names: str) -> Callable[[Command], Command]:
     """Give a command some of the common options: `config`, `json`, `timeout`."""
     known: dict[str, Callable[[Any], Any]] = {
         "config": click.option(
-            "--config", metavar="FILE", expose_value=False, callback=_remember, help="The daemon's configuration file."
+            "--config", type=click.Path(), metavar="FILE", expose_value=False, callback=_remember, help="The daemon's configuration file."
         ),
         "json": click.option(
             "--json", is_flag=True, expose_value=False, callback=_remember, help="Print JSON, one object per line."
