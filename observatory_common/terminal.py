@@ -45,7 +45,12 @@ def common_options(*names: str) -> Callable[[Command], Command]:
     """Give a command some of the common options: `config`, `json`, `timeout`."""
     known: dict[str, Callable[[Any], Any]] = {
         "config": click.option(
-            "--config", type=click.Path(), metavar="FILE", expose_value=False, callback=_remember, help="The daemon's configuration file."
+            "--config",
+            type=click.Path(),
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember,
+            help="The daemon's configuration file.",
         ),
         "json": click.option(
             "--json", is_flag=True, expose_value=False, callback=_remember, help="Print JSON, one object per line."
@@ -125,9 +130,6 @@ def run(command: click.Command, arguments: Sequence[str], name: str, hints: Mapp
         hint = (hints or {}).get(error.code)
         _complain(type(error).__name__, int(error.code), f"{error}{f' ({hint})' if hint else ''}", wants_json)
         return int(error.code)
-    except BrokenPipeError:  # whoever read our output has enough, as in `focus json | head -c 10`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _complain(kind: str, code: int, message: str, wants_json: bool) -> None:
