@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -18,6 +19,10 @@ from observatory_common.config import read_client_config
 from observatory_common.directory import Directory
 from observatory_common.errors import ExitCode, ObservatoryError
 from observatory_common.paths import KINDS, instance_of, kind_folder
+from observatory_common.rpc.client import connect
+
+_HARDWARE_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.05
 
 
 def run_site(site: Path) -> int:
@@ -47,10 +52,23 @@ def _children(site: Path, kinds: list[str] | tuple[str, ...]) -> list[Child]:
     ]
 
 
+def _await_hardware(directory: Directory, daemons: list[Child]) -> None:
+    """Give daemons that serve already a moment to find their hardware, so that the commands shown work at once."""
+    until = time.monotonic() + _HARDWARE_WITHIN_S
+    for child in daemons:
+        try:
+            with connect(read_client_config(child.config)["daemon"], directory=directory, timeout_s=1) as daemon:
+                while daemon.report_status()["state"] == "connecting" and time.monotonic() < until:
+                    time.sleep(_LOOK_EVERY_S)
+        except ObservatoryError:
+            continue  # it has no such config, or died: the table says so
+
+
 def _introduce(site: Path, simulators: list[Child], daemons: list[Child], same_site: bool) -> None:
     """Say what runs where, and three commands for a second terminal."""
-    click.echo(f"\nThe observatory of {site}:\n")
     directory = Directory.load(site / "observatory")
+    _await_hardware(directory, daemons)
+    click.echo(f"\nThe observatory of {site}:\n")
     for child in daemons:
         click.echo(f"  {child.name:<24} {_where(child.config, directory)}")
     for child in simulators:
