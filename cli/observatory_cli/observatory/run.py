@@ -21,7 +21,7 @@ from observatory_common.errors import ExitCode, ObservatoryError
 from observatory_common.paths import KINDS, instance_of, kind_folder
 from observatory_common.rpc.client import connect
 
-_HARDWARE_WITHIN_S = 2.0
+_HARDWARE_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
 
 

@@ -34,9 +34,10 @@ def program(file: Path, check: bool, request: str | None) -> int:
         if request is not None:
             print(json.dumps(SimulatorClient(config.link).request(json.loads(request))))
             return 0
+        config.link.parent.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(config.eeprom.parent)
         lock.acquire()
-    except (InvalidConfig, Blocked) as error:
+    except (InvalidConfig, Blocked, OSError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BadConfig
     except json.JSONDecodeError as error:

@@ -17,6 +17,7 @@ from typing import Any
 from observatory_common import arguments
 from observatory_common.errors import InvalidArgument, ObservatoryError
 from observatory_common.storage import write_atomic
+from observatory_focusd.simulator.client import short_name
 from observatory_focusd.simulator.config import SimulatorConfig
 from observatory_focusd.simulator.faults import Faults
 from observatory_focusd.simulator.firmware import MODEL_2022, MODEL_2023, Firmware
@@ -157,7 +158,8 @@ class Simulator:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old = os.umask(0o177)
         try:
-            listener.bind(str(self._control_path))
+            with short_name(self._control_path) as name:
+                listener.bind(name)
         finally:
             os.umask(old)
         listener.listen(8)
