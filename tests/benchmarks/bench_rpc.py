@@ -1,16 +1,10 @@
-"""How much the hardened calls cost: a status of 40 keys, against bare Pyro5, in interleaved rounds of one run.
-
-`python tests/benchmarks/bench_rpc.py [ROUNDS]` prints two tables of ratios to bare Pyro5+msgpack: with the scheduler
-free, and with server and client bound to one processor each (steadier: always a wake-up across processors).
-Every server is a process of its own.
-"""
+"""How much the hardened calls cost, against bare Pyro5. Every server is a process of its own."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +14,7 @@ from typing import Any
 
 import Pyro5.api
 import Pyro5.server
+from tables import Table
 
 from observatory_common.access import Gate, Policy, view
 from observatory_common.directory import DaemonEntry, Directory
@@ -67,7 +62,7 @@ class BareDevice:
         return self._status
 
 
-def serve_hardened(pipe: Pipe, processor: int | None) -> None:
+def serve_hardened(pipe: Pipe, processor: int) -> None:
     """A process: the hardened server, until the pipe closes."""
     _bind(processor)
     server = Server(Gate(Device()), Policy(["LocalHost"], None, [], Directory({}, {})), "device", "127.0.0.1", 0)
@@ -77,7 +72,7 @@ def serve_hardened(pipe: Pipe, processor: int | None) -> None:
     server.close(1.0)
 
 
-def serve_bare(pipe: Pipe, processor: int | None) -> None:
+def serve_bare(pipe: Pipe, processor: int) -> None:
     """A process: a Pyro5 daemon as it comes, until the pipe closes."""
     _bind(processor)
     Pyro5.api.config.POLLTIMEOUT = 0.2
@@ -89,7 +84,7 @@ def serve_bare(pipe: Pipe, processor: int | None) -> None:
 
 
 @contextmanager
-def running(target: Callable[[Pipe, int | None], None], processor: int | None) -> Iterator[tuple[str, int]]:
+def running(target: Callable[[Pipe, int | None], None], processor: int) -> Iterator[tuple[str, int]]:
     """The address of a server process, for as long as the context lasts."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=target, args=(there, processor))
@@ -103,18 +98,18 @@ def running(target: Callable[[Pipe, int | None], None], processor: int | None) -
 
 
 @dataclass
-class Row:
+class Stack:
     """The medians of each round of one stack, in seconds."""
 
     name: str
     call: Callable[[], Any]
     medians: list[float]
     slowest: list[float]
+    aim: float | None = None
 
 
-def measure(rounds: int, pinned: bool) -> dict[str, float]:
-    """Print the table and return each stack's ratio to bare Pyro5+msgpack."""
-    server_cpu, client_cpu = (1, 0) if pinned and (os.cpu_count() or 1) > 1 else (None, None)
+def measure(table: Table, rounds: int, server_cpu: int, client_cpu: int) -> None:
+    """Add the rows of one arrangement."""
     allowed = os.sched_getaffinity(0)
     _bind(client_cpu)
     try:
@@ -123,10 +118,10 @@ def measure(rounds: int, pinned: bool) -> dict[str, float]:
             bare = stack.enter_context(running(serve_bare, server_cpu))
             ours = stack.enter_context(RemoteDaemon(DaemonEntry("bench", "device", "LocalHost", *hardened), 5.0, None))
             rows = [
-                Row(BASELINE, _proxy(stack, bare, "msgpack"), [], []),
-                Row("hardened daemon, our client", ours.report_status, [], []),
-                Row("hardened daemon, Pyro5's proxy", _proxy(stack, hardened, "msgpack"), [], []),
-                Row("bare Pyro5, serpent", _proxy(stack, bare, "serpent"), [], []),
+                Stack(BASELINE, _proxy(stack, bare, "msgpack"), [], []),
+                Stack("hardened daemon, our client", ours.report_status, [], [], 1.3),
+                Stack("hardened daemon, Pyro5's proxy", _proxy(stack, hardened, "msgpack"), [], []),
+                Stack("bare Pyro5, serpent", _proxy(stack, bare, "serpent"), [], []),
             ]
             for number in range(rounds + 1):
                 for row in rows:
@@ -137,15 +132,15 @@ def measure(rounds: int, pinned: bool) -> dict[str, float]:
     finally:
         os.sched_setaffinity(0, allowed)
     base = statistics.median(rows[0].medians)
-    print(f"\nstatus call, 40 keys, {'one processor each' if pinned else 'scheduler free'}, {rounds} rounds")
-    print(f"{'stack':34} {'p50 us':>8} {'best us':>8} {'p99 us':>8} {'ratio':>7}")
     for row in rows:
         p50 = statistics.median(row.medians)
-        print(
-            f"{row.name:34} {p50 * 1e6:8.1f} {min(row.medians) * 1e6:8.1f} {statistics.median(row.slowest) * 1e6:8.1f}"
-            f" {p50 / base:7.2f}"
+        shown = f"{p50 * 1e6:.0f} us, p99 {statistics.median(row.slowest) * 1e6:.0f} us"
+        table.add(
+            f"{row.name}, {'one processor for both' if server_cpu == client_cpu else 'one processor each'}",
+            shown,
+            p50 / base,
+            row.aim,
         )
-    return {row.name: statistics.median(row.medians) / base for row in rows}
 
 
 def _times(call: Callable[[], Any]) -> list[float]:
@@ -165,17 +160,19 @@ def _proxy(stack: ExitStack, address: tuple[str, int], serializer: str) -> Calla
     return call
 
 
-def _bind(processor: int | None) -> None:
-    if processor is not None:
-        os.sched_setaffinity(0, {processor})
+def _bind(processor: int) -> None:
+    os.sched_setaffinity(0, {processor})
 
 
-def main() -> None:
-    """Print both tables."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    for pinned in (False, True):
-        measure(rounds, pinned)
-
-
-if __name__ == "__main__":
-    main()
+def run(rounds: int = 15) -> list[Table]:
+    """The tables."""
+    table = Table(
+        "Status call of 40 keys",
+        f"{BASELINE}, of the same line",
+        f"{rounds} rounds of {CALLS_PER_ROUND} calls over a kept connection, interleaved; medians of the rounds' medians. Server"
+        " and client are bound to their processors: left free, the scheduler's choice outweighs all else.",
+    )
+    processors = sorted(os.sched_getaffinity(0))
+    for server_cpu in (processors[0], processors[-1]):
+        measure(table, rounds, server_cpu, processors[0])
+    return [table]

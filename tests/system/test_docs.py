@@ -119,7 +119,8 @@ def test_the_completion_scripts_are_up_to_date(tmp_path: Path) -> None:
 COMPLETING = {
     "bash": 'source etc/completion/bash/focus; COMP_WORDS=(focus stop ""); COMP_CWORD=2; _focus_completion focus; '
     'printf "%s\\n" "${COMPREPLY[@]}"',
-    "zsh": "autoload -U compinit; compinit -D; compadd() { print -l -- ${(P)@[-1]} }; compdef() {}; source etc/completion/zsh/_focus; "
+    "zsh": "autoload -U compinit; compinit -D; compadd() { print -l -- ${(P)@[-1]} }; compdef() {}; "
+    "source etc/completion/zsh/_focus; "
     "_describe() { print -l -- ${(P)4} }; words=(focus stop ''); CURRENT=3; _focus_completion",
     "fish": 'source etc/completion/fish/focus.fish; complete -C "focus stop "',
 }
