@@ -84,9 +84,9 @@ def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
         """Run this daemon with the config in FILE, in the foreground."""
         try:
             if check:
-                load(kind, file)
+                _check(kind, file)
                 return 0
-            return _Life(kind, file).run()
+            return _Life(kind, file).run() if _is_sound(kind, file) else ExitCode.BadConfig
         except (InvalidConfig, Blocked) as error:
             print(error, file=sys.stderr)
             return ExitCode.BadConfig
@@ -96,11 +96,27 @@ def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
     return run_command(program, arguments, kind.name)
 
 
-def load(kind: DaemonKind, file: Path) -> tuple[Any, Directory]:
-    """A daemon's config and the registry it was checked with. Raises InvalidConfig."""
+def _check(kind: DaemonKind, file: Path) -> None:
     directory = Directory.load()
-    document = config_module.load(file, kind.schema, directory)
-    return kind.parse(document, directory), directory
+    kind.parse(config_module.load(file, kind.schema, directory), directory)
+
+
+def _is_sound(kind: DaemonKind, file: Path) -> bool:
+    """Check a config in a child process: what the check needs (5 MB of memory) would else stay for the daemon's life.
+
+    The complaints are printed by the child. Must be called before there are threads.
+    """
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    code = 1
+    try:
+        _check(kind, file)
+        code = 0
+    except InvalidConfig as error:
+        print(error, file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
 
 
 class _Life:
@@ -108,7 +124,8 @@ class _Life:
 
     def __init__(self, kind: DaemonKind, file: Path) -> None:
         self._kind = kind
-        self._config, self._directory = load(kind, file)
+        self._directory = Directory.load()
+        self._config = kind.parse(config_module.read_document(file), self._directory)
         self._instance = paths.instance_of(file)
         self._asked_to_end = threading.Event()
 

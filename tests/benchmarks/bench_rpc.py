@@ -169,7 +169,7 @@ def run(rounds: int = 15) -> list[Table]:
     table = Table(
         "Status call of 40 keys",
         f"{BASELINE}, of the same line",
-        f"{rounds} rounds of {CALLS_PER_ROUND} calls over a kept connection, interleaved; medians of the rounds' medians. Server"
+        f"{rounds} rounds of {CALLS_PER_ROUND} calls over a kept connection, interleaved; medians of medians. Server"
         " and client are bound to their processors: left free, the scheduler's choice outweighs all else.",
     )
     processors = sorted(os.sched_getaffinity(0))
