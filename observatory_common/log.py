@@ -4,43 +4,85 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import math
 import os
 import queue
-import sys
+import select
+import time
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any
 
 _LONGEST_QUEUE = 2000
+_PATIENCE_S = 0.5  # with somebody who does not read
+_LAST_LINES_S = 0.4
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 class LogHandle:
     """The running log; `close` it so that its last lines are written."""
 
-    def __init__(self, handler: _DroppingHandler, listener: logging.handlers.QueueListener) -> None:
+    def __init__(self, handler: _DroppingHandler, listener: _Listener, output: _Output) -> None:
         self._handler = handler
         self._listener = listener
+        self._output = output
 
     def close(self) -> None:
-        """Write what is left and end the log's thread."""
+        """Write what is left, for less than a second, and end the log's thread."""
         logging.getLogger().removeHandler(self._handler)
+        self._output.deadline_at = time.monotonic() + _LAST_LINES_S
         self._listener.stop()
 
 
-def set_up(log_name: str, stream: IO[str] | None = None) -> LogHandle:
-    """Send the log of this process, under `log_name`, to `stream` (default stderr), by a thread of its own."""
-    stream = stream or sys.stderr
-    output = logging.StreamHandler(stream)
-    output.setFormatter(_Formatter(log_name, to_journal=_is_journal(stream)))
+def set_up(log_name: str, descriptor: int = 2) -> LogHandle:
+    """Send the log of this process, under `log_name`, to a file descriptor (default stderr), by a thread of its own."""
+    output = _Output(descriptor)
+    output.setFormatter(_Formatter(log_name, to_journal=_is_journal(descriptor)))
     records: queue.Queue[logging.LogRecord] = queue.Queue(_LONGEST_QUEUE)
     handler = _DroppingHandler(records)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.getLogger("Pyro5").setLevel(logging.WARNING)
-    listener = logging.handlers.QueueListener(records, output)
+    listener = _Listener(records, output)
     listener.start()
-    return LogHandle(handler, listener)
+    return LogHandle(handler, listener, output)
+
+
+class _Output(logging.Handler):
+    """Writes lines to a descriptor, and gives one up that cannot be written: nobody reads, or has gone.
+
+    In pieces that a pipe takes whole or not at all, each only when there is room, since a blocked write has no end.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.deadline_at = math.inf
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        data = memoryview((self.format(record) + "\n").encode("utf-8", "backslashreplace"))
+        try:
+            while data:
+                patience_s = min(_PATIENCE_S, max(self.deadline_at - time.monotonic(), 0.0))
+                if not any(events & select.POLLOUT for _, events in self._poll.poll(patience_s * 1000)):
+                    return
+                data = data[os.write(self._descriptor, data[: select.PIPE_BUF]) :]
+        except OSError:
+            return
+
+
+class _Listener(logging.handlers.QueueListener):
+    """The log's thread."""
+
+    def __init__(self, records: queue.Queue[Any], output: _Output) -> None:
+        super().__init__(records, output)
+        self._records = records
+
+    def enqueue_sentinel(self) -> None:
+        # The queue may be full; its reader, which gives lines up by now, soon makes room.
+        self._records.put(None, timeout=_LAST_LINES_S)
 
 
 class _DroppingHandler(logging.handlers.QueueHandler):
@@ -71,7 +113,8 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
         tail = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
-        text = f"{record.levelname} {self._log_name} {record.name}: {record.getMessage()}{tail}"
+        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record.getMessage())  # one record, one line
+        text = f"{record.levelname} {self._log_name} {record.name}: {message}{tail}"
         if record.exc_text:
             text += "\n" + record.exc_text
         if self._to_journal:
@@ -83,7 +126,7 @@ class _Formatter(logging.Formatter):
 
 def _shown(value: Any) -> str:
     text = str(value)
-    return repr(text) if " " in text or "\n" in text or not text else text
+    return text if text.isprintable() and text and " " not in text else repr(text)
 
 
 def _count_of(dropped: int) -> logging.LogRecord:
@@ -91,10 +134,10 @@ def _count_of(dropped: int) -> logging.LogRecord:
     return logging.LogRecord("log", logging.WARNING, __file__, 0, message % dropped, None, None)
 
 
-def _is_journal(stream: IO[str]) -> bool:
+def _is_journal(descriptor: int) -> bool:
     named = os.environ.get("JOURNAL_STREAM", "")
     try:
-        status = os.fstat(stream.fileno())
-    except (OSError, ValueError):
+        status = os.fstat(descriptor)
+    except OSError:
         return False
     return named == f"{status.st_dev}:{status.st_ino}"
