@@ -11,8 +11,9 @@ import click
 from observatory_common import log, terminal
 from observatory_common.config import load
 from observatory_common.directory import Directory
-from observatory_common.errors import Blocked, ExitCode, InvalidConfig
+from observatory_common.errors import Blocked, ExitCode, InvalidConfig, ObservatoryError
 from observatory_common.storage import FolderLock
+from observatory_common.terminal import print_json
 from observatory_common.version import software_version
 from observatory_focusd.simulator.client import SimulatorClient
 from observatory_focusd.simulator.config import SCHEMA, parse
@@ -32,22 +33,33 @@ def program(file: Path, check: bool, request: str | None) -> int:
         if check:
             return 0
         if request is not None:
-            print(json.dumps(SimulatorClient(config.link).request(json.loads(request))))
-            return 0
+            return _ask(config.link, request)
         config.link.parent.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(config.eeprom.parent)
         lock.acquire()
-    except (InvalidConfig, Blocked, OSError) as error:
+    except (InvalidConfig, Blocked) as error:
         print(error, file=sys.stderr)
         return ExitCode.BadConfig
-    except json.JSONDecodeError as error:
-        raise click.UsageError(f"--request is no JSON: {error}") from None
+    except ObservatoryError:
+        raise
+    except OSError as error:
+        print(f"{file}: a folder cannot be used: {error}", file=sys.stderr)
+        return ExitCode.BadConfig
     handle = log.set_up(f"focusd-simulator@{file.stem}")
     try:
         Simulator(config).run()
     finally:
         handle.close()
         lock.release()
+    return 0
+
+
+def _ask(link: Path, request: str) -> int:
+    try:
+        wanted = json.loads(request)
+    except json.JSONDecodeError as error:
+        raise click.UsageError(f"--request is no JSON: {error}", click.get_current_context()) from None
+    print_json(SimulatorClient(link).request(wanted))
     return 0
 
 
