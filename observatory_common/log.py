@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 _LONGEST_QUEUE = 2000
-_PATIENCE_S = 0.5  # with somebody who does not read
+_PATIENCE_S = 0.2  # with somebody who does not read
 _LAST_LINES_S = 0.4
+_MACHINE_S = 5.0  # more than a busy machine needs for what takes no time
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
@@ -82,7 +83,7 @@ class _Listener(logging.handlers.QueueListener):
 
     def enqueue_sentinel(self) -> None:
         # The queue may be full; its reader, which gives lines up by now, soon makes room.
-        self._records.put(None, timeout=_LAST_LINES_S)
+        self._records.put(None, timeout=_PATIENCE_S + _LAST_LINES_S + _MACHINE_S)
 
 
 class _DroppingHandler(logging.handlers.QueueHandler):
