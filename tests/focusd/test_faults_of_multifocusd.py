@@ -366,3 +366,20 @@ def test_two_clients_b_looks_while_a_moves(daemon) -> None:
         looker.join(60)
         assert not looker.is_alive()
         assert job["state"] == "succeeded" and true_steps(daemon) == 250
+
+
+def test_two_clients_b_stops_what_a_moves(daemon, machine_lag) -> None:
+    """B's stop takes effect within 100 ms, whatever the worker is doing, and A learns who stopped it and where."""
+    with daemon.connect() as a, daemon.connect() as b:
+        b.report_status()
+        for _ in range(5):
+            job = a.set_focus(1, true_steps(daemon) + 3000)
+            waiting.until(lambda: simulated_moving(daemon), 5, "the motor to start")
+            asked = time.monotonic()
+            stopped = b.stop_channel(1)["stopped"][0]
+            halted = daemon.simulator.state()["channels"]["1"]["halted_at_monotonic"]
+            assert halted - asked < 0.1 + machine_lag.seconds
+            ended = a.wait_for(job)
+            assert (ended["state"], ended["error"]["code"]) == ("stopped", 9)
+            assert ended["result"]["position_steps"] == stopped["position_steps"] == true_steps(daemon)
+            assert "stopped by LocalHost (127.0.0.1)" in ended["error"]["message"]
