@@ -1,16 +1,8 @@
-"""The simulated controller against the facts measured on the real firmware: the model alone, then through its port."""
+"""The model of the controller against the facts measured on the real firmware; test_simulator.py has it behind its port."""
 
 from __future__ import annotations
 
-import os
-import select
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import observatory
 import pytest
-import waiting
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,52 +44,6 @@ def say(firmware: Firmware, text: bytes, now: float = 0.0) -> list[str]:
 @pytest.mark.parametrize(("text", "answer"), GOLDEN, ids=IDS)
 def test_golden_vectors_of_the_model(text: bytes, answer: list[str]) -> None:
     assert say(controller(), text) == answer
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[observatory.Daemon]:
-    with observatory.daemon(tmp_path_factory.mktemp("simulator"), start=False) as running:
-        yield running
-
-
-class Line:
-    """The simulator's pseudo-terminal, raw."""
-
-    def __init__(self, daemon: observatory.Daemon) -> None:
-        import termios
-        import tty
-
-        self.descriptor = os.open(daemon.link, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(self.descriptor, termios.TCSANOW)
-
-    def __enter__(self) -> Line:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
-
-    def read(self, for_s: float) -> bytes:
-        """What comes until nothing has come for so long."""
-        data = b""
-        while select.select([self.descriptor], [], [], for_s)[0]:
-            data += os.read(self.descriptor, 4096)
-        return data
-
-    def say(self, text: bytes, for_s: float = 0.15) -> list[str]:
-        """Send, and return the lines that come back."""
-        os.write(self.descriptor, text)
-        return self.read(for_s).decode("latin-1").split("\r\n")[:-1]
-
-
-@pytest.mark.parametrize(("text", "answer"), GOLDEN, ids=IDS)
-def test_golden_vectors_through_the_port(text: bytes, answer: list[str], simulator: observatory.Daemon) -> None:
-    eeprom = simulator.folder / "eeprom.bin"
-    eeprom.write_bytes(BLANK)
-    simulator.simulator.fault("power_cut", seconds=0)
-    waiting.until(simulator.link.exists, 5, "the port")
-    waiting.until(lambda: simulator.simulator.state()["channels"]["1"]["current_steps"] == -1, 5, "a fresh controller")
-    with Line(simulator) as line:
-        assert line.say(text) == answer
 
 
 def test_seven_digits_when_six_will_not_do() -> None:
@@ -190,108 +136,3 @@ def test_whatever_it_hears_it_answers_in_whole_lines_and_lives_on(heard: list[by
     answers = say(firmware, b"?\n", now)
     assert len(answers) == 1
     assert answers[0].startswith("T1=")
-
-
-# faults, through the port
-
-
-def test_each_fault_of_a_reply(simulator: observatory.Daemon) -> None:
-    fault = simulator.simulator.fault
-    with Line(simulator) as line:
-        good = line.say(b"?\n")
-        assert len(good) == 1
-        fault("silence")
-        assert line.say(b"2+123\n") == []
-        assert simulator.simulator.state()["channels"]["2"]["target_steps"] != 123  # not carried out either
-        fault("lost")
-        assert line.say(b"2+77\n") == []
-        assert simulator.simulator.state()["channels"]["2"]["target_steps"] == 77
-        line.say(b"2Z\n")
-        good = line.say(b"?\n")
-        fault("late", delay_s=0.4)
-        began = time.monotonic()
-        assert line.say(b"?\n", 2) == good
-        assert time.monotonic() - began >= 0.4
-        fault("half")
-        os.write(line.descriptor, b"?\n")
-        half = line.read(0.15).decode()
-        assert 0 < len(half) < len(good[0])
-        assert good[0].startswith(half)
-        fault("doubled")
-        assert line.say(b"?\n") == good * 2
-        fault("nul")
-        assert line.say(b"?\n")[0].strip("\0") == good[0]
-        fault("echo")
-        assert line.say(b"?\n") == ["?", *good]
-        fault("garbled")
-        garbled = line.say(b"?\n")
-        assert garbled != good
-        for name in ("noise", "flood"):
-            fault(name)
-            os.write(line.descriptor, b"?\n")
-            data = line.read(0.2)
-            assert data.endswith(good[0].encode() + b"\r\n")
-            assert len(data) > len(good[0]) + 2
-        assert line.say(b"?\n") == good
-        fault("silence", seconds=60)
-        assert line.say(b"?\n") == []
-        fault("clear")
-        assert line.say(b"?\n") == good
-
-
-def test_unplug_hangs_up_and_replug_comes_back(simulator: observatory.Daemon) -> None:
-    with Line(simulator) as line:
-        simulator.simulator.fault("unplug")
-        assert not simulator.link.exists()
-        poll = select.poll()
-        poll.register(line.descriptor, select.POLLIN)
-        assert poll.poll(5000)[0][1] & select.POLLHUP
-    simulator.simulator.fault("replug")
-    assert simulator.link.exists()
-    with Line(simulator) as line:
-        assert len(line.say(b"?\n")) == 1
-
-
-def test_bad_requests_are_refused_with_the_reason(simulator: observatory.Daemon) -> None:
-    for wanted, complaint in (
-        ({"fault": "nonsense"}, "silence"),
-        ({"fault": "late", "delay_s": -1}, "delay_s"),
-        ({"fault": "late", "count": 0}, "count"),
-        ({"query": "lines", "last": "x"}, "last"),
-        ({}, "fault"),
-    ):
-        with pytest.raises(RuntimeError, match=complaint):
-            simulator.simulator.request(wanted)
-
-
-def test_the_program(tmp_path: Path) -> None:
-    import json
-    import signal
-    import subprocess
-    import sys
-
-    with observatory.daemon(tmp_path, start=False) as daemon:
-
-        def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "observatory_focusd.simulator", *arguments]
-            return subprocess.run(command, env=daemon.env, capture_output=True, text=True, timeout=20, check=False)
-
-        config = str(daemon.simulator_config_path)
-        assert program("--check", config).returncode == 0
-        second = program(config)
-        assert second.returncode == 78
-        assert "belongs to a running" in second.stderr
-        state = program(config, "--request", '{"query": "state"}')
-        assert json.loads(state.stdout)["channels"]["1"]["moving"] is False
-        assert program(config, "--request", '{"fault": "x"}').returncode == 1
-        assert program(config, "--request", "{").returncode == 64
-        bad = tmp_path / "bad.json"
-        bad.write_text('{\n"firmware": "2021"}')
-        wrong = program(str(bad))
-        assert wrong.returncode == 78
-        assert f"{bad}:2: $.firmware" in wrong.stderr
-        daemon.simulator_process.send_signal(signal.SIGTERM)
-        assert daemon.simulator_process.wait(10) == 0
-        assert not daemon.link.is_symlink()
-        assert not Path(f"{daemon.link}.control").exists()
-        assert program(config, "--request", '{"query": "state"}').returncode == 155

@@ -20,8 +20,10 @@ REPLY_FAULTS = {
     "nul": "NUL bytes come before the reply",
     "flood": "8 kB without a line end come before the reply",
     "echo": "the command comes back before the reply",
-    "torn": "the status shows a current position that is torn (off by 256 raw steps)",
+    "torn": "the status shows a current position that is torn (off by 256 steps, 1024 of the 2023 firmware)",
 }
+#: Those of the port and of the power, and the end of all.
+PORT_FAULTS = ("unplug", "replug", "power_cut", "clear")
 
 
 @dataclass
@@ -36,11 +38,12 @@ class Faults:
 
     def request(self, wanted: dict[str, Any], now: float) -> None:
         """Put a fault in force: `fault`, and `seconds` or `count` (default 1), and `delay_s` for `late`."""
-        self.name = arguments.choice("fault", wanted.get("fault"), REPLY_FAULTS)
+        name = arguments.choice("fault", wanted.get("fault"), [*REPLY_FAULTS, *PORT_FAULTS])
         seconds = wanted.get("seconds")
-        self.until = None if seconds is None else now + arguments.number("seconds", seconds, 0, 3600)
-        self.count = arguments.whole_number("count", wanted.get("count", 1), 1, 1_000_000)
-        self.delay_s = arguments.number("delay_s", wanted.get("delay_s", 1.0), 0, 60)
+        until = None if seconds is None else now + arguments.number("seconds", seconds, 0, 3600)
+        count = arguments.whole_number("count", wanted.get("count", 1), 1, 1_000_000)
+        delay_s = arguments.number("delay_s", wanted.get("delay_s", 1.0), 0, 60)
+        self.name, self.until, self.count, self.delay_s = name, until, count, delay_s
 
     def clear(self) -> None:
         """End the fault in force."""

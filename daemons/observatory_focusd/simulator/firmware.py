@@ -85,6 +85,11 @@ class Firmware:
             slip = truths[n] - raw if n < len(truths) else 0
             self._motors.append(Motor(raw, raw, now, slip))
 
+    @property
+    def between_commands(self) -> bool:
+        """Whether nothing has been stored since the last command ended."""
+        return not self._buffer
+
     def receive(self, data: bytes, now: float) -> list[bytes]:
         """Take bytes from the line; the replies, one item each, with their line ends."""
         replies = []
@@ -171,8 +176,12 @@ class Firmware:
 
     def _retarget(self, channel: int, target_raw: int, now: float) -> None:
         motor = self._motors[channel - 1]
-        was_moving = motor.raw_at(now, self.raw_per_s) != motor.target_raw
-        motor.start_raw = motor.raw_at(now, self.raw_per_s)
+        here = motor.raw_at(now, self.raw_per_s)
+        was_moving = here != motor.target_raw
+        if not was_moving and target_raw == here:
+            self._store(now)
+            return
+        motor.start_raw = here
         motor.since = now
         motor.target_raw = target_raw
         moves = target_raw != motor.start_raw

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Port:
-    """A port that can be unplugged, and comes back under another name."""
+    """A port that can be unplugged; it comes back under another name if somebody still has the old one."""
 
     def __init__(self, link: Path) -> None:
         self._link = link

@@ -27,6 +27,7 @@ log = logging.getLogger("simulator")
 
 _BLANK_EEPROM = b"\xff" * 512
 _LINES_KEPT = 10_000
+_LONGEST_SHOWN = 64
 
 
 class Simulator:
@@ -98,19 +99,20 @@ class Simulator:
             self._selector.unregister(self._port.master)
             self._port.unplug()
             self._later = [entry for entry in self._later if entry[1].__name__ != "send"]
+            self._busy_until = 0.0
             log.info("unplugged")
 
     def _serve_line(self) -> None:
         data, now = self._port.read(), time.monotonic()
         for n in range(len(data)):
-            self._partial += data[n : n + 1]
-            if self._partial.endswith(b"\n"):
-                self._lines.append((now, self._partial.decode("latin-1")))
-            replies = self._replies(data[n : n + 1], now)
-            for reply in replies:
+            byte = data[n : n + 1]
+            self._partial = (self._partial + byte)[:_LONGEST_SHOWN]
+            deaf = self._faults.active(now) == "silence"
+            for reply in self._replies(byte, now):
                 delay_s, sent = self._faults.apply(self._partial.strip(), reply, now)
                 self._send(sent, now, delay_s)
-            if self._partial.endswith(b"\n"):
+            if byte in b"\r\n" and (deaf or self._firmware.between_commands):
+                self._lines.append((now, self._partial.decode("latin-1")))
                 self._partial = b""
 
     def _replies(self, byte: bytes, now: float) -> list[bytes]:
@@ -209,9 +211,10 @@ class Simulator:
         elif fault == "replug":
             self._plug_in()
         elif fault == "power_cut":
+            seconds = arguments.number("seconds", wanted.get("seconds", 0.5), 0, 3600)
             self._unplug()
             self._firmware.power_on(self._load(), now)
-            self._later.append((now + arguments.number("seconds", wanted.get("seconds", 0.5), 0, 3600), self._plug_in))
+            self._later.append((now + seconds, self._plug_in))
         elif fault == "clear":
             self._faults.clear()
         else:
