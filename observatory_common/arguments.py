@@ -9,16 +9,28 @@ from typing import Any
 
 from observatory_common.errors import InvalidArgument
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 60
-_SHORT.maxlong = 40
+_LONGEST_SHOWN = 1000
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 60
+        self.maxlong = 40
+
+    def repr_int(self, value: int, level: int) -> str:
+        if value.bit_length() > 128:  # repr() of a huge int is slow, then refused by Python
+            return f"a whole number of {value.bit_length()} bits"
+        return super().repr_int(value, level)
+
+
+_SHORT = _Short()
 
 
 def shown(value: Any) -> str:
     """`value` as it stands in a message: its repr, shortened."""
-    if type(value) is int and value.bit_length() > 128:  # repr() of a huge int is slow, then refused by Python
-        return f"a whole number of {value.bit_length()} bits"
-    return _SHORT.repr(value)
+    text = _SHORT.repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
 def whole_number(name: str, value: Any, minimum: int, maximum: int) -> int:

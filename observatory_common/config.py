@@ -95,6 +95,8 @@ def _problems(document: Document, error: Any, directory: Directory) -> Iterator[
             hint = nearest(key, known.keys() - error.instance.keys())
             at = (*path, key)
             yield Problem(document.path, document.line(at), as_json_path(at), error.instance[key], f"unknown key{hint}")
+    elif "propertyNames" in error.absolute_schema_path:  # what does not fit is the name of an entry
+        yield document.as_problem((*path, error.instance), _message(keyword, expected, error, directory))
     else:
         yield document.as_problem(path, _message(keyword, expected, error, directory))
 

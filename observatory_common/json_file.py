@@ -15,6 +15,7 @@ from observatory_common.errors import InvalidConfig
 
 JsonPath = tuple[str | int, ...]
 _LARGEST_FILE = 1 << 20
+_LONGEST_NUMBER = 4000
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class _Decoder(json.JSONDecoder):
     """The standard decoder, in its Python form, which notes where each value begins."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(object_pairs_hook=self._pairs, parse_constant=self._constant)
+        super().__init__(object_pairs_hook=self._pairs, parse_constant=self._constant, parse_int=self._integer)
         self._text = text
         self._at = 0
         self._open: list[list[Any]] = [[]]
@@ -174,11 +175,16 @@ class _Decoder(json.JSONDecoder):
 
     def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for key, value in pairs:
+        for (key, value), (index, _) in zip(pairs, self._open[-1], strict=True):
             if key in found:
-                raise _Refused(self._line(self._at), f"has the key {key!r} twice")
+                raise _Refused(self._line(index), f"has the key {key!r} twice")
             found[key] = value
         return found
+
+    def _integer(self, digits: str) -> int:
+        if len(digits) > _LONGEST_NUMBER:
+            raise _Refused(self._line(self._at), f"has a whole number of {len(digits)} digits")
+        return int(digits)
 
     def _constant(self, name: str) -> Any:
         raise _Refused(self._line(self._at), f"has {name}, which is no JSON number")

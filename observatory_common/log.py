@@ -8,6 +8,7 @@ import math
 import os
 import queue
 import select
+import threading
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -32,14 +33,16 @@ class LogHandle:
         logging.getLogger().removeHandler(self._handler)
         self._output.deadline_at = time.monotonic() + _LAST_LINES_S
         self._listener.stop()
+        self._output.tell_lost()
 
 
 def set_up(log_name: str, descriptor: int = 2) -> LogHandle:
     """Send the log of this process, under `log_name`, to a file descriptor (default stderr), by a thread of its own."""
-    output = _Output(descriptor)
+    lost = _Lost()
+    output = _Output(descriptor, lost)
     output.setFormatter(_Formatter(log_name, to_journal=_is_journal(descriptor)))
     records: queue.Queue[logging.LogRecord] = queue.Queue(_LONGEST_QUEUE)
-    handler = _DroppingHandler(records)
+    handler = _DroppingHandler(records, lost)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -49,29 +52,66 @@ def set_up(log_name: str, descriptor: int = 2) -> LogHandle:
     return LogHandle(handler, listener, output)
 
 
+class _Lost:
+    """How many lines nobody will read."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int = 1) -> None:
+        with self._lock:
+            self._count += count
+
+    def take(self) -> int:
+        with self._lock:
+            count, self._count = self._count, 0
+            return count
+
+
 class _Output(logging.Handler):
     """Writes lines to a descriptor, and gives one up that cannot be written: nobody reads, or has gone.
 
     In pieces that a pipe takes whole or not at all, each only when there is room, since a blocked write has no end.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, lost: _Lost) -> None:
         super().__init__()
         self.deadline_at = math.inf
         self._descriptor = descriptor
+        self._lost = lost
+        self._in_mid_line = False
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        data = memoryview((self.format(record) + "\n").encode("utf-8", "backslashreplace"))
+        try:
+            text = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a value's own text may raise anything; the log goes on
+            where = f"{record.pathname}:{record.lineno}"
+            text = self.format(_warning(f"a record of {where} cannot be shown: {type(error).__name__}"))
+        self.tell_lost()
+        if not self._write(text):
+            self._lost.add()
+
+    def tell_lost(self) -> None:
+        """Tell how many lines were lost, if any and if somebody listens again."""
+        count = self._lost.take()
+        if count and not self._write(self.format(_warning(f"{count} lines of the log were dropped because nobody read it"))):
+            self._lost.add(count)
+
+    def _write(self, text: str) -> bool:
+        data = memoryview(("\n" * self._in_mid_line + text + "\n").encode("utf-8", "backslashreplace"))
         try:
             while data:
                 patience_s = min(_PATIENCE_S, max(self.deadline_at - time.monotonic(), 0.0))
                 if not any(events & select.POLLOUT for _, events in self._poll.poll(patience_s * 1000)):
-                    return
+                    return False
                 data = data[os.write(self._descriptor, data[: select.PIPE_BUF]) :]
+                self._in_mid_line = bool(data)
         except OSError:
-            return
+            return False
+        return True
 
 
 class _Listener(logging.handlers.QueueListener):
@@ -87,20 +127,17 @@ class _Listener(logging.handlers.QueueListener):
 
 
 class _DroppingHandler(logging.handlers.QueueHandler):
-    """Puts records on the queue; when it is full they are dropped, counted, and the count is told later."""
+    """Puts records on the queue; when it is full they are dropped and counted."""
 
-    def __init__(self, records: queue.Queue[logging.LogRecord]) -> None:
+    def __init__(self, records: queue.Queue[logging.LogRecord], lost: _Lost) -> None:
         super().__init__(records)
-        self._dropped = 0
+        self._lost = lost
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
-            if self._dropped:
-                self.queue.put_nowait(_count_of(self._dropped))
-                self._dropped = 0
             self.queue.put_nowait(record)
         except queue.Full:
-            self._dropped += 1
+            self._lost.add()
 
 
 class _Formatter(logging.Formatter):
@@ -130,9 +167,8 @@ def _shown(value: Any) -> str:
     return text if text.isprintable() and text and " " not in text else repr(text)
 
 
-def _count_of(dropped: int) -> logging.LogRecord:
-    message = "%d lines of the log were dropped because nobody read it"
-    return logging.LogRecord("log", logging.WARNING, __file__, 0, message % dropped, None, None)
+def _warning(text: str) -> logging.LogRecord:
+    return logging.LogRecord("log", logging.WARNING, __file__, 0, text, None, None)
 
 
 def _is_journal(descriptor: int) -> bool:

@@ -24,7 +24,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), 0o644 & ~_umask())
         os.replace(name, path)
     except BaseException:
         os.unlink(name)
@@ -34,6 +34,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _umask() -> int:
+    """The process's, read where setting it for a moment, as os.umask does, would show in other threads."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077
 
 
 class StateFile:
@@ -48,7 +56,7 @@ class StateFile:
             state = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StateCorrupt(f"{self.path} cannot be read: {error}", value=str(self.path)) from error
         if not isinstance(state, dict):
             raise StateCorrupt(f"{self.path} holds no object", value=str(self.path))

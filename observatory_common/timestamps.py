@@ -19,4 +19,7 @@ def to_wire(moment: datetime) -> str:
 
 def from_wire(text: str) -> datetime:
     """The aware datetime that `to_wire` wrote. Raises ValueError for anything else."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    if to_wire(moment) != text:
+        raise ValueError(f"{text!r} is no time as the wire carries it")
+    return moment
