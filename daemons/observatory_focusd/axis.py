@@ -11,8 +11,8 @@ from observatory_common.jobs import Job
 from observatory_focusd.controller import Sample
 from observatory_focusd.journal import CONFIRMED, UNCERTAIN
 
-#: A reading may be this much ahead of the motor's speed before it is doubted: a late reply, an uneven clock.
-_SLACK_S = 1.0
+#: A reading may be this much ahead of the motor's speed, by the times between which it was taken, before it is doubted.
+_SLACK_S, _SLACK = 0.02, 1.02
 #: How long after the predicted arrival the next reading is taken, and how close two readings may follow.
 _AFTER_ARRIVAL_S = 0.005
 _SHORTEST_PAUSE_S = 0.01
@@ -116,7 +116,7 @@ class Axis:
             return True
         way = before.target_steps - before.current_steps
         gone = sample.current_steps - before.current_steps
-        longest = steps_per_s * (sample.received_at - before.sent_at + _SLACK_S) + 2
+        longest = _SLACK * steps_per_s * (sample.received_at - before.sent_at + _SLACK_S) + 2
         if way < 0:
             way, gone = -way, -gone
         return not 0 <= gone <= min(way, longest)

@@ -132,6 +132,15 @@ class Controller:
         """When the controller last answered, on the monotonic clock."""
         return self._link.heard_at
 
+    @property
+    def may_have_restarted(self) -> bool:
+        """Whether something it was asked was never answered: one that loses its power forgets what it was asked."""
+        return self._link.unanswered > 0
+
+    def kept_its_power(self) -> None:
+        """A reading has shown that it did, so that what was unanswered before means nothing."""
+        self._link.unanswered = 0
+
     def hung_up(self) -> bool:
         """Whether the port is known to have gone."""
         return self._link.hung_up()

@@ -104,8 +104,9 @@ class Focuser(RemoteDevice):
             request_id=None if request_id is None else arguments.text("request_id", request_id),
             accept_uncertain=arguments.flag("accept_uncertain", accept_uncertain),
         )
-        overtaken = lambda: self._worker.stop_waits(wanted.channel)  # noqa: E731
-        job: dict[str, Any] = self._worker.call(lambda controller: self._motion.start(controller, wanted, overtaken))
+        job: dict[str, Any] = self._worker.call(
+            lambda controller: self._motion.start(controller, wanted, self._worker.stop_waits)
+        )
         return job
 
     @control

@@ -51,7 +51,7 @@ class Journal:
         self._requests: dict[str, str] = {}
         try:
             self._restore(file.load())
-        except (StateCorrupt, KeyError, TypeError, ValueError) as error:
+        except (StateCorrupt, KeyError, TypeError, ValueError, AttributeError) as error:
             log.error("the journal cannot be read, so every position is uncertain: %s", error)
 
     def entry(self, channel: int) -> Entry:
@@ -64,30 +64,28 @@ class Journal:
 
     def open_move(self, channel: int, position_state: str, move: OpenMove) -> None:
         """Record a move (or its next leg) before the controller is told, and whether its start is proven."""
+        requests = dict(self._requests)
         if move.request_id is not None:
-            self._requests.pop(move.request_id, None)
-            self._requests[move.request_id] = self._boot_id
-            while len(self._requests) > _REQUESTS_KEPT:
-                del self._requests[next(iter(self._requests))]
-        self._entries[channel] = replace(self.entry(channel), position_state=position_state, move=move)
-        self._save()
+            requests.pop(move.request_id, None)
+            requests[move.request_id] = self._boot_id
+            while len(requests) > _REQUESTS_KEPT:
+                del requests[next(iter(requests))]
+        entry = replace(self.entry(channel), position_state=position_state, move=move)
+        self._save({**self._entries, channel: entry}, requests)
 
     def at_rest(self, channel: int, position_state: str, position_steps: int | None) -> None:
         """Record that no move is under way any more, and what is known now; nothing is written if nothing changed."""
         known = self.entry(channel)
         if (known.position_state, known.position_steps, known.move) == (position_state, position_steps, None):
             return
-        self._entries[channel] = Entry(position_state, position_steps, timestamps.utc_now(), None)
-        self._save()
+        entry = Entry(position_state, position_steps, timestamps.utc_now(), None)
+        self._save({**self._entries, channel: entry}, self._requests)
 
-    def _save(self) -> None:
-        self._file.save(
-            {
-                "version": _VERSION,
-                "channels": {str(n): asdict(entry) for n, entry in self._entries.items()},
-                "requests": self._requests,
-            }
-        )
+    def _save(self, entries: dict[int, Entry], requests: dict[str, str]) -> None:
+        """On disk first: what cannot be written is not remembered either."""
+        channels = {str(n): asdict(entry) for n, entry in entries.items()}
+        self._file.save({"version": _VERSION, "channels": channels, "requests": requests})
+        self._entries, self._requests = entries, requests
 
     def _restore(self, state: dict[str, Any] | None) -> None:
         if state is None:

@@ -42,6 +42,7 @@ def never() -> bool:
 class SerialLink:
     """An open port. Every method raises DeviceLost when the port fails; it is then of no more use.
 
+    `unanswered` counts commands that no line has come for; late and garbled lines count as answers.
     `name` is the port's; `heard_at` is when it last brought a reply that made sense (or was opened), on the monotonic clock.
     """
 
@@ -51,6 +52,7 @@ class SerialLink:
         self._tick = tick
         self._received = b""
         self._reply_owed = False
+        self.unanswered = 0
         self.heard_at = time.monotonic()
 
     def exchange(
@@ -67,10 +69,12 @@ class SerialLink:
         """
         self._drain()
         self._write(command + TERMINATOR)
+        self.unanswered += 1
         deadline = time.monotonic() + timeout_s
         accepted: T | None = None
         while True:
             for line in self._read_lines():
+                self.unanswered = max(self.unanswered - 1, 0)
                 parsed = parse(line)
                 if parsed is not None:
                     accepted = parsed
@@ -108,11 +112,15 @@ class SerialLink:
             log.warning("%s: closing failed: %s", self.name, error)
 
     def _drain(self) -> None:
-        self._received = b""
         try:
+            waiting = self._port.in_waiting
+            if waiting:
+                late = self._received + self._port.read(waiting)
+                self.unanswered = max(self.unanswered - late.count(b"\n"), 0)
             self._port.reset_input_buffer()
         except _LINE_FAILURES as error:
             raise self._lost(error) from error
+        self._received = b""
 
     def _write(self, data: bytes) -> None:
         try:
@@ -169,7 +177,7 @@ class Opener:
             port = serial.serial_for_url(
                 self._name, baudrate=self._baud, timeout=_SLICE_S, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
             )
-        except (*_LINE_FAILURES, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - pyserial's handlers of URLs raise what they like; it is told and retried
             with self._lock:
                 self._error = error
             return

@@ -91,10 +91,9 @@ class Mailbox:
         """Whether any request waits."""
         return bool(self._urgent or self._ordinary)
 
-    def stop_waiting(self, channel: int | None = None) -> bool:
-        """Whether a stop waits, of this channel or of any."""
-        with self._changed:
-            return any(channel is None or channel in request.stops for request in self._urgent)
+    def stop_waiting(self) -> bool:
+        """Whether a stop waits."""
+        return bool(self._urgent)
 
     def wake(self) -> None:
         """End the present `take` early."""

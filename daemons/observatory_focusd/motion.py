@@ -25,8 +25,13 @@ from observatory_focusd.axis import Axis, Move
 from observatory_focusd.controller import Controller, Sample
 from observatory_focusd.journal import CONFIRMED, UNCERTAIN, Journal, OpenMove
 from observatory_focusd.link import Overtaken, Silence
+from observatory_focusd.stops import StopsOwed
 
 log = logging.getLogger("focusd.motion")
+
+_NO_MOTOR_DOES = "which no motor does"
+_AFTER_SILENCE = "having left a query unanswered: it may have lost its power, after which it believes to be at its target"
+_BY_ITSELF = "the daemon, since nobody is known to have asked for this motion"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Motion:
     ) -> None:
         self.axes = axes
         self.steps_per_s = 1.0
-        self.stops_owed: set[int] = set()
+        self.stops_owed = StopsOwed()
         self._journal = journal
         self._jobs = jobs
         self._events = events
@@ -77,6 +82,14 @@ class Motion:
             allowed = " or ".join(str(axis.number) for axis in self.axes)
             raise InvalidChannel(f"channel is {channel}, expected {allowed}", value=channel, allowed=allowed)
         return self.axes[channel - 1]
+
+    def repeat_stops(self, controller: Controller) -> None:
+        """Stop what is owed. Raises TimedOut if the controller does not acknowledge it."""
+        owed = self.stops_owed.items()
+        self.stops_owed.done([n for n in owed if not self.axis(n).connected])  # of a channel that this controller lacks
+        present = [n for n in owed if self.axis(n).connected]
+        if present:
+            self.stop(controller, present, " and ".join(sorted({owed[n] for n in present})))
 
     @property
     def moving(self) -> list[int]:
@@ -98,15 +111,17 @@ class Motion:
             followed = not axis.jumped(sample, steps_per_s)
             axis.sample = sample
             entry = self._journal.entry(axis.number)
-            trusted = entry.position_state == CONFIRMED and followed
             at_rest = not before.moving and not sample.moving
-            if trusted and entry.move is None and at_rest and sample.current_steps == entry.position_steps:
+            proven = entry.position_state == CONFIRMED and entry.move is None and sample.current_steps == entry.position_steps
+            if proven and followed and at_rest:
                 axis.position_state = CONFIRMED
-            elif trusted and entry.move and before.moving and sample.moving and sample.target_steps == entry.move.target_steps:
+            elif followed and entry.move and before.moving and sample.moving and sample.target_steps == entry.move.target_steps:
                 # A controller that had lost its power would have set both numbers equal.
-                axis.position_state = CONFIRMED
+                axis.position_state = entry.position_state
                 self._adopt(axis, entry.move)
             else:
+                if sample.moving:
+                    self.stops_owed.add([axis.number], _BY_ITSELF)
                 self._doubt(axis, "it is not proven since the connection was lost or the daemon restarted")
 
     def lost(self, reason: str) -> None:
@@ -137,13 +152,13 @@ class Motion:
             known = self._jobs.with_request(wanted.request_id)
             if known is not None:
                 return known.to_wire()
+        sample = self._sample_of(axis)
         self._require_rest(axis)
         if not axis.confirmed and not wanted.accept_uncertain:
             raise Uncertain(
                 f"the position of channel {axis.number} is uncertain: prove it with `focus confirm {axis.number}` or"
                 f" `focus zero {axis.number}`, or move all the same with --accept-uncertain"
             )
-        sample = self._sample_of(axis)
         target_steps = wanted.steps + (sample.target_steps if wanted.offset else 0)
         legs = axis.legs_to(target_steps, sample.current_steps)
         job = self._jobs.start("move", wanted.by, cancel=lambda: self._cancel_move(axis.number), request_id=wanted.request_id)
@@ -155,7 +170,9 @@ class Motion:
         try:
             self._begin_leg(controller, axis, wanted.request_id, interrupted)
         except Overtaken:
-            # The stop that overtook follows at once and ends this job where it finds the motor.
+            # The stop that overtook follows at once. If it is another channel's, this one is stopped too: whether it
+            # moves is not known, and the line is too slow to ask first.
+            self.stops_owed.add([axis.number], _BY_ITSELF)
             axis.sample = replace(sample, target_steps=axis.move.leg_target_steps)
         return job.to_wire()
 
@@ -163,12 +180,12 @@ class Motion:
         """Stop channels. Raises TimedOut if the controller does not acknowledge it; it is then told again and again."""
         for channel in channels:
             self._sample_of(self.axis(channel))
-        self.stops_owed.update(channels)
+        self.stops_owed.add(channels, by)
         try:
             samples = controller.stop(channels)
-        except Silence as silence:
-            raise TimedOut(f"the stop is not acknowledged and is repeated until it is: {silence}") from silence
-        self.stops_owed.difference_update(channels)
+        except (Silence, CommandFailed) as error:
+            raise TimedOut(str(error)) from error
+        self.stops_owed.done(channels)
         return [self._stopped(self.axis(n), samples[n], by) for n in channels]
 
     def zero(self, controller: Controller, channel: int) -> dict[str, Any]:
@@ -196,13 +213,19 @@ class Motion:
         pairs = list(zip(self.axes, samples, strict=False))
         if any(axis.jumped(sample, self.steps_per_s) for axis, sample in pairs):
             pairs = list(zip(self.axes, controller.read(interrupted), strict=False))
+        jumps = {axis.number: axis.sample for axis, sample in pairs if axis.jumped(sample, self.steps_per_s)}
+        if any(sample.moving and axis.number not in jumps for axis, sample in pairs):
+            controller.kept_its_power()
         for axis, sample in pairs:
-            jumped, before = axis.jumped(sample, self.steps_per_s), axis.sample
-            axis.sample = sample
-            if jumped and before is not None:
-                self._jump(axis, before, sample)
+            before, axis.sample = axis.sample, sample
+            if axis.number in jumps and before is not None:
+                self._jump(axis, before, sample, _NO_MOTOR_DOES)
+            elif axis.move is not None and not sample.moving and controller.may_have_restarted:
+                self._jump(axis, before or sample, sample, _AFTER_SILENCE)
             elif axis.move is not None:
                 self._follow(controller, axis, sample)
+        if not any(sample.moving for _, sample in pairs):
+            controller.kept_its_power()  # what it may have lost has been judged; at rest its memory is right
 
     def _follow(self, controller: Controller, axis: Axis, sample: Sample) -> None:
         move = axis.move
@@ -269,9 +292,10 @@ class Motion:
         except Silence as silence:
             lost = DeviceLost(
                 f"no acknowledgement of the move of channel {axis.number} to {move.leg_target_steps:+d}: the motor may"
-                f" be moving, its position is uncertain ({silence})"
+                f" be moving until it can be stopped, its position is uncertain ({silence})"
             )
             axis.position_state = UNCERTAIN
+            self.stops_owed.add([axis.number], _BY_ITSELF)
             self._finish(axis, "lost_device", None, lost)
             raise lost from silence
         move.job.progress(1 - move.steps_to_go(sample.current_steps) / move.path_steps, to_go_s)
@@ -325,8 +349,13 @@ class Motion:
             log.error("channel %d: the journal cannot be written: %s", axis.number, error)
 
     def _confirm(self, axis: Axis, position_steps: int) -> None:
-        axis.position_state = CONFIRMED
-        self._rest(axis, position_steps)
+        try:
+            self._journal.at_rest(axis.number, CONFIRMED, position_steps)
+        except OSError as error:
+            axis.position_state = UNCERTAIN
+            why = f"channel {axis.number} stays uncertain: the journal cannot be written: {error}"
+            raise CommandFailed(why) from error
+        axis.position_state, axis.position_steps = CONFIRMED, position_steps
         self._tell(axis, "position_confirmed", position_steps=position_steps)
 
     def _doubt(self, axis: Axis, why: str) -> None:
@@ -335,16 +364,16 @@ class Motion:
         log.warning("the position of channel %d is uncertain: %s", axis.number, why)
         self._tell(axis, "position_uncertain", reason=why)
 
-    def _jump(self, axis: Axis, before: Sample, sample: Sample) -> None:
+    def _jump(self, axis: Axis, before: Sample, sample: Sample, because: str) -> None:
         why = (
             f"the controller showed {before.current_steps:+d} (target {before.target_steps:+d}), then"
-            f" {sample.current_steps:+d} (target {sample.target_steps:+d}), which no motor does"
+            f" {sample.current_steps:+d} (target {sample.target_steps:+d}), {because}"
         )
         axis.position_state = UNCERTAIN
         if axis.move is not None:
             self._finish(axis, "failed", sample.current_steps, Uncertain(f"channel {axis.number} is uncertain: {why}"))
         if sample.moving:
-            self.stops_owed.add(axis.number)
+            self.stops_owed.add([axis.number], _BY_ITSELF)
         self._doubt(axis, why)
 
     def _adopt(self, axis: Axis, open_move: OpenMove) -> None:

@@ -90,7 +90,13 @@ class Worker:
         Raises NotConnected when there is no controller, TimedOut when it does not acknowledge; either way the channels
         are stopped as soon as it can be reached, until `disconnect`.
         """
-        result: list[dict[str, Any]] = self._submit(lambda: self._stop(channels, by), channels)
+        assert self._motion is not None
+        if self._wanted:
+            self._motion.stops_owed.add(channels, by)
+        try:
+            result: list[dict[str, Any]] = self._submit(lambda: self._stop(channels, by), channels)
+        except TimedOut as error:
+            raise TimedOut(f"the stop is not acknowledged yet, and is repeated until it is: {error}") from None
         return result
 
     def connect(self) -> None:
@@ -100,7 +106,8 @@ class Worker:
         with self._attempted:
             self._attempted.wait_for(lambda: self._attempts > before, _INITIALIZE_TIMEOUT_S)
         if not self.snapshot.connected:
-            raise CommandFailed(f"not connected, and tried again until it is: {self.snapshot.last_error}")
+            why = self.snapshot.last_error or "no answer so far"
+            raise CommandFailed(f"not connected yet, and tried again until it is: {why}")
 
     def disconnect(self, by: str) -> list[dict[str, Any]]:
         """Stop what moves and release the port; nothing reconnects until `connect`. Raises NotConnected if there is none."""
@@ -108,9 +115,9 @@ class Worker:
         result: list[dict[str, Any]] = self._submit(lambda: self._release(by), channels)
         return result
 
-    def stop_waits(self, channel: int) -> bool:
-        """Whether a stop of this channel waits for the worker."""
-        return self._mailbox.stop_waiting(channel)
+    def stop_waits(self) -> bool:
+        """Whether a stop waits for the worker."""
+        return self._mailbox.stop_waiting()
 
     def close(self, deadline_s: float) -> None:
         """Stop what moves, release the port and end the thread, within about `deadline_s` seconds."""
@@ -175,12 +182,14 @@ class Worker:
         now = time.monotonic()
         controller = self._controller
         if controller is None:
-            if self._wanted and now >= self._retry_at:
+            wait_s = min(self._retry_at - now, _LONGEST_WAIT_S) if self._wanted else _LONGEST_WAIT_S
+            request = self._mailbox.take(wait_s)
+            if request is not None:
+                self._serve(request)
+            elif self._wanted and time.monotonic() >= self._retry_at:
                 self._attempt(motion)
-            else:
-                self._serve(self._mailbox.take(min(self._retry_at - now, _LONGEST_WAIT_S) if self._wanted else _LONGEST_WAIT_S))
             return
-        if motion.stops_owed and now >= self._stop_again_at:
+        if motion.stops_owed and now >= self._stop_again_at and not self._mailbox.stop_waiting():
             self._repeat_stop(motion, controller)
         due_at = self._due_at(motion, controller)
         request = self._mailbox.take(min(due_at - now, _LONGEST_WAIT_S))
@@ -209,6 +218,8 @@ class Worker:
         except Silence as silence:
             self._lose_if_silent(motion)
             request.fail(TimedOut(str(silence)))
+        except Overtaken:
+            request.fail(TimedOut("given up for a stop, which is more urgent"))
         except Exception as error:  # noqa: BLE001 - belongs to the caller, who raises it; the worker lives on
             if isinstance(error, DeviceLost):
                 self._lose_if_silent(motion)
@@ -229,6 +240,8 @@ class Worker:
             self.publish()
             return
         self._reading_date = timestamps.utc_now()
+        if not motion.stops_owed:
+            self._last_error = None
         self.publish()
         if controller.firmware.has_fans and not motion.moving:
             self._read_extras(controller)
@@ -258,7 +271,7 @@ class Worker:
         if self._controller is None:
             if not self._wanted:
                 raise self._not_connected()
-            motion.stops_owed.update(channels)
+            motion.stops_owed.add(channels, by)
             error = self._not_connected()
             raise NotConnected(f"{error}; what moves is stopped as soon as it is connected")
         present = [n for n in channels if motion.axis(n).connected] or list(channels)
@@ -267,13 +280,10 @@ class Worker:
     def _repeat_stop(self, motion: Motion, controller: Controller) -> None:
         self._stop_again_at = time.monotonic() + _AFTER_SILENCE_S
         try:
-            motion.stop(controller, sorted(motion.stops_owed), "the daemon, repeating a stop")
+            motion.repeat_stops(controller)
         except TimedOut as error:
             log.warning("%s", error)
             self._lose_if_silent(motion)
-        except CommandFailed as error:
-            log.error("%s", error)
-            self._last_error = str(error)
         self.publish()
 
     def _want(self) -> None:
@@ -325,7 +335,10 @@ class Worker:
         motion.announce("connected", serial_port=self._config.serial_port, firmware=controller.firmware.name)
 
     def _interrupts_connecting(self) -> bool:
-        return self._closing.is_set() or self._mailbox.waiting()
+        """Serve whoever asks meanwhile, none of whom needs a controller, and say whether connecting is no longer wanted."""
+        while (request := self._mailbox.take(0)) is not None:
+            self._serve(request)
+        return self._closing.is_set() or not self._wanted
 
     def _release(self, by: str) -> list[dict[str, Any]]:
         motion, controller = self._motion, self._controller
@@ -333,10 +346,13 @@ class Worker:
         if controller is None and not self._wanted:
             raise self._not_connected()
         self._wanted = False
+        owed = motion.stops_owed.items()
         motion.stops_owed.clear()
         if controller is None:
             return []
-        moving = motion.moving
+        # Without a fresh reading nothing is known to be at rest.
+        unread = controller.heard_at < self._read_at
+        moving = [axis.number for axis in motion.axes if axis.connected and (axis.moving or axis.number in owed or unread)]
         try:
             return motion.stop(controller, moving, by) if moving else []
         except TimedOut as error:
