@@ -50,7 +50,7 @@ class Job:
     def progress(self, fraction: float, expected_end_s: float | None = None) -> None:
         """Note how far it has come (0 to 1, clipped) and, if given, in how many seconds it should end."""
         with self._table.changed:
-            if self._state == RUNNING:
+            if self._state == RUNNING and fraction == fraction:  # a NaN says nothing
                 self._progress = min(max(float(fraction), 0.0), 1.0)
                 if expected_end_s is not None:
                     self._expected_end = timestamps.utc_now(expected_end_s)

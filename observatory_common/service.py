@@ -115,6 +115,9 @@ def _is_sound(kind: DaemonKind, file: Path) -> bool:
         code = 0
     except InvalidConfig as error:
         print(error, file=sys.stderr, flush=True)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # of the child, which ends here
+        raise
     finally:
         os._exit(code)
 

@@ -86,9 +86,13 @@ class FolderLock:
             raise Blocked(
                 f"the state folder {self._path.parent} belongs to a running daemon (process {owner})", value=owner
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give it back."""

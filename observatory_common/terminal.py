@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from observatory_common.errors import ExitCode, ObservatoryError, all_errors
+from observatory_common.errors import CommandStatus, ExitCode, ObservatoryError, all_errors
 
 if TYPE_CHECKING:
     from observatory_common.rpc.client import RemoteDaemon
@@ -111,6 +111,9 @@ def run(command: click.Command, arguments: Sequence[str], name: str, hints: Mapp
     `hints` are what a person may do about a code.
     """
     wants_json = "--json" in arguments
+    if sys.stdout is None or sys.stderr is None:  # closed before the start, as by `>&-`
+        nowhere = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the rest of the process
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     try:
         colours = False if os.environ.get("NO_COLOR") else None
         result = command.main(list(arguments), prog_name=name, standalone_mode=False, color=colours)
@@ -130,6 +133,10 @@ def run(command: click.Command, arguments: Sequence[str], name: str, hints: Mapp
         hint = (hints or {}).get(error.code)
         _complain(type(error).__name__, int(error.code), f"{error}{f' ({hint})' if hint else ''}", wants_json)
         return int(error.code)
+    except OSError as error:  # all others have become ObservatoryErrors
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written would else be tried again at the exit
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return CommandStatus.Failed
 
 
 def _complain(kind: str, code: int, message: str, wants_json: bool) -> None:

@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
-from observatory_common.errors import PositionOutsideLimits
+from observatory_common.errors import InvalidChannel, PositionOutsideLimits
 from observatory_common.jobs import Job
 from observatory_focusd.controller import Sample
 from observatory_focusd.journal import CONFIRMED, UNCERTAIN
@@ -16,6 +16,18 @@ _SLACK_S, _SLACK = 0.02, 1.02
 #: How long after the predicted arrival the next reading is taken, and how close two readings may follow.
 _AFTER_ARRIVAL_S = 0.005
 _SHORTEST_PAUSE_S = 0.01
+
+
+@dataclass(frozen=True)
+class MoveRequest:
+    """A move somebody asked for; `steps` counts from the present target when `offset` is true."""
+
+    channel: int
+    steps: int
+    offset: bool
+    by: str
+    request_id: str | None
+    accept_uncertain: bool
 
 
 @dataclass
@@ -64,6 +76,8 @@ class Axis:
         self.position_steps: int | None = None
         self.sample: Sample | None = None
         self.move: Move | None = None
+        #: Whether the last motion has taken the backlash up on the configured side; not known after a start.
+        self.slack_taken = False
 
     @property
     def confirmed(self) -> bool:
@@ -76,6 +90,13 @@ class Axis:
         return self.sample is not None
 
     @property
+    def reading(self) -> Sample:
+        """The latest reading. Raises InvalidChannel where the controller has no such channel."""
+        if self.sample is None:
+            raise InvalidChannel(f"the controller has no channel {self.number}", value=self.number)
+        return self.sample
+
+    @property
     def moving(self) -> bool:
         """Whether the motor runs, on our account or not."""
         return self.move is not None or (self.sample is not None and self.sample.moving)
@@ -83,8 +104,9 @@ class Axis:
     def legs_to(self, target_steps: int, start_steps: int) -> list[int]:
         """The positions to go to one after the other. Raises PositionOutsideLimits, also for the overshoot.
 
-        Positive backlash: the final approach is upward, so a downward move goes that much too far first; negative: the
-        other way round.
+        Positive backlash: the final approach is upward, so a downward move goes that much too far first, as does a short
+        upward one after a motion that ended downward; negative: the other way round. Where there is no room for the
+        latter, it goes straight.
         """
         low, high = self.limits
         allowed = f"{low:+d} to {high:+d} steps"
@@ -94,11 +116,15 @@ class Axis:
                 value=target_steps,
                 allowed=allowed,
             )
-        against = (target_steps - start_steps) * self.backlash_steps < 0
-        if not against:
+        way = target_steps - start_steps
+        against = way * self.backlash_steps < 0
+        takes_slack = not against and abs(way) >= abs(self.backlash_steps)
+        if takes_slack or (self.slack_taken and not against):
             return [target_steps]
         overshoot = target_steps - self.backlash_steps
         if not low <= overshoot <= high:
+            if not against:
+                return [target_steps]
             raise PositionOutsideLimits(
                 f"position {target_steps:+d} of channel {self.number} is reached by way of {overshoot:+d} (backlash),"
                 f" which is outside its limits {allowed}",
@@ -106,6 +132,14 @@ class Axis:
                 allowed=allowed,
             )
         return [overshoot, target_steps]
+
+    def moved(self, start_steps: int, end_steps: int | None) -> None:
+        """Note what a motion did to the backlash; an unknown end leaves it open."""
+        gone = 0 if end_steps is None else (end_steps - start_steps) * (1 if self.backlash_steps > 0 else -1)
+        if end_steps is None or gone < 0:
+            self.slack_taken = False
+        elif gone >= abs(self.backlash_steps):
+            self.slack_taken = True
 
     def jumped(self, sample: Sample, steps_per_s: float) -> bool:
         """Whether a reading cannot follow from the one before it: torn, garbled, or the controller has lost power."""

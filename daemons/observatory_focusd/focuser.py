@@ -10,10 +10,10 @@ from observatory_common.access import Caller, control, view
 from observatory_common.remote import RemoteDevice
 from observatory_common.service import Context
 from observatory_common.storage import StateFile
-from observatory_focusd.axis import Axis
+from observatory_focusd.axis import Axis, MoveRequest
 from observatory_focusd.config import FocusdConfig
 from observatory_focusd.journal import Journal
-from observatory_focusd.motion import Motion, MoveRequest
+from observatory_focusd.motion import Motion
 from observatory_focusd.protocol import FIRMWARE_LIMIT_STEPS
 from observatory_focusd.snapshot import AxisView
 from observatory_focusd.worker import Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from observatory_common import timestamps
@@ -21,7 +21,7 @@ from observatory_common.errors import (
 )
 from observatory_common.events import EventRing
 from observatory_common.jobs import JobTable
-from observatory_focusd.axis import Axis, Move
+from observatory_focusd.axis import Axis, Move, MoveRequest
 from observatory_focusd.controller import Controller, Sample
 from observatory_focusd.journal import CONFIRMED, UNCERTAIN, Journal, OpenMove
 from observatory_focusd.link import Overtaken, Silence
@@ -34,24 +34,11 @@ _AFTER_SILENCE = "having left a query unanswered: it may have lost its power, af
 _BY_ITSELF = "the daemon, since nobody is known to have asked for this motion"
 
 
-@dataclass(frozen=True)
-class MoveRequest:
-    """A move somebody asked for; `steps` counts from the present target when `offset` is true."""
-
-    channel: int
-    steps: int
-    offset: bool
-    by: str
-    request_id: str | None
-    accept_uncertain: bool
-
-
 class Motion:
     """The channels, their moves and their journal.
 
     `cancel_move` is what a job's cancel calls (from any thread): it must have the worker stop that channel. `changed` is
-    called before a job's end is made known, so that who waited for it finds the status up to date.
-    `steps_per_s` is set with each connection.
+    called before a job's end is made known. `steps_per_s` is set with each connection.
     """
 
     def __init__(
@@ -144,15 +131,12 @@ class Motion:
         axis = self.axis(wanted.channel)
         if wanted.request_id is not None:
             if self._journal.accepted_before_restart(wanted.request_id):
-                raise Uncertain(
-                    f"request {wanted.request_id} was accepted before the daemon restarted and is not carried out again;"
-                    f" channel {axis.number} is {axis.position_state}",
-                    value=wanted.request_id,
-                )
+                why = "was accepted before the daemon restarted and is not carried out again"
+                raise Uncertain(f"request {wanted.request_id} {why}; channel {axis.number} is {axis.position_state}")
             known = self._jobs.with_request(wanted.request_id)
             if known is not None:
                 return known.to_wire()
-        sample = self._sample_of(axis)
+        sample = axis.reading
         self._require_rest(axis)
         if not axis.confirmed and not wanted.accept_uncertain:
             raise Uncertain(
@@ -163,7 +147,7 @@ class Motion:
         legs = axis.legs_to(target_steps, sample.current_steps)
         job = self._jobs.start("move", wanted.by, cancel=lambda: self._cancel_move(axis.number), request_id=wanted.request_id)
         axis.move = Move(job, target_steps, sample.current_steps, legs, sample.current_steps)
-        if target_steps == sample.current_steps:
+        if legs == [sample.current_steps]:
             self._finish(axis, "succeeded", target_steps)
             return job.to_wire()
         self._tell(axis, "move_started", target_steps=target_steps, started_by=wanted.by, job=job.id)
@@ -178,15 +162,17 @@ class Motion:
 
     def stop(self, controller: Controller, channels: Sequence[int], by: str) -> list[dict[str, Any]]:
         """Stop channels. Raises TimedOut if the controller does not acknowledge it; it is then told again and again."""
-        for channel in channels:
-            self._sample_of(self.axis(channel))
+        missing = [n for n in channels if not self.axis(n).connected]
+        if missing:
+            raise InvalidChannel(f"the controller has no channel {missing[0]}", value=missing[0])
         self.stops_owed.add(channels, by)
         try:
             samples = controller.stop(channels)
         except (Silence, CommandFailed) as error:
             raise TimedOut(str(error)) from error
         self.stops_owed.done(channels)
-        return [self._stopped(self.axis(n), samples[n], by) for n in channels]
+        doubtful = controller.may_have_restarted
+        return [self._stopped(self.axis(n), samples[n], by, doubtful) for n in channels]
 
     def zero(self, controller: Controller, channel: int) -> dict[str, Any]:
         """Make the present position of a channel at rest 0; it is confirmed from then on. Moves nothing."""
@@ -201,7 +187,7 @@ class Motion:
         axis = self.axis(channel)
         self.observe(controller)
         self._require_rest(axis)
-        position_steps = self._sample_of(axis).current_steps
+        position_steps = axis.reading.current_steps
         self._confirm(axis, position_steps)
         return {"channel": channel, "position_steps": position_steps}
 
@@ -248,7 +234,7 @@ class Motion:
                 f"channel {axis.number} was stopped at {stopped.current_steps:+d} on the way to {move.target_steps:+d}:"
                 f" it is more than move_timeout ({self._move_timeout_s:g} s) late"
             )
-            self._stopped(axis, stopped, "the daemon", outcome="timed_out", error=late)
+            self._stopped(axis, stopped, "the daemon", controller.may_have_restarted, outcome="timed_out", error=late)
         else:
             to_go = move.steps_to_go(sample.current_steps)
             move.job.progress(1 - to_go / move.path_steps, to_go / self.steps_per_s)
@@ -256,6 +242,7 @@ class Motion:
     def _next_leg(self, controller: Controller, axis: Axis, sample: Sample) -> None:
         move = axis.move
         assert move is not None
+        axis.moved(move.leg_started_steps, sample.current_steps)
         move.leg_started_steps, move.settled_at = sample.current_steps, None
         try:
             self._begin_leg(controller, axis, move.job.request_id, lambda: False)
@@ -263,7 +250,7 @@ class Motion:
             log.warning("channel %d: %s", axis.number, error)
 
     def _begin_leg(self, controller: Controller, axis: Axis, request_id: str | None, interrupted: Callable[[], bool]) -> None:
-        move, sample = axis.move, self._sample_of(axis)
+        move, sample = axis.move, axis.reading
         assert move is not None
         to_go_s = move.steps_to_go(sample.current_steps) / self.steps_per_s
         move.deadline_at = time.monotonic() + to_go_s + self._move_timeout_s
@@ -307,13 +294,16 @@ class Motion:
         axis: Axis,
         sample: Sample,
         by: str,
+        may_have_restarted: bool,
         *,
         outcome: str = "stopped",
         error: ObservatoryError | None = None,
     ) -> dict[str, Any]:
         before, job = axis.sample, axis.move.job if axis.move is not None else None
         # A stop makes the target the position, so the reading is judged by the target that was in force.
-        if before is not None and axis.jumped(replace(sample, target_steps=before.target_steps), self.steps_per_s):
+        at_target = axis.move is not None and sample.current_steps == axis.move.leg_target_steps
+        jumped = before is not None and axis.jumped(replace(sample, target_steps=before.target_steps), self.steps_per_s)
+        if jumped or (at_target and may_have_restarted):
             axis.position_state = UNCERTAIN
         axis.sample = sample
         position_steps = sample.current_steps
@@ -328,14 +318,11 @@ class Motion:
         move = axis.move
         assert move is not None
         axis.move = None
+        axis.moved(move.leg_started_steps, position_steps)
         if outcome != "lost_device":
             self._rest(axis, position_steps)
-        result = {
-            "channel": axis.number,
-            "position_steps": position_steps,
-            "target_steps": move.target_steps,
-            "started_steps": move.started_steps,
-        }
+        result = {"channel": axis.number, "position_steps": position_steps}
+        result |= {"target_steps": move.target_steps, "started_steps": move.started_steps}
         self._tell(axis, "move_ended", outcome=outcome, position_steps=position_steps, job=move.job.id)
         self._changed()
         move.job.finish(outcome, result, error)
@@ -377,7 +364,7 @@ class Motion:
         self._doubt(axis, why)
 
     def _adopt(self, axis: Axis, open_move: OpenMove) -> None:
-        sample = self._sample_of(axis)
+        sample = axis.reading
         to_go_s = abs(sample.target_steps - sample.current_steps) / self.steps_per_s
         now = time.monotonic()
         job = self._jobs.start("move", open_move.started_by, cancel=lambda: self._cancel_move(axis.number))
@@ -402,12 +389,6 @@ class Motion:
             )
         if axis.moving:
             raise Blocked(f"channel {axis.number} is moving, though nobody here asked for it; stop it first")
-
-    @staticmethod
-    def _sample_of(axis: Axis) -> Sample:
-        if axis.sample is None:
-            raise InvalidChannel(f"the controller has no channel {axis.number}", value=axis.number)
-        return axis.sample
 
     def _tell(self, axis: Axis, name: str, **data: Any) -> None:
         self._events.publish("focusd", name, {"channel": axis.number, **data})

@@ -80,6 +80,9 @@ class Connection:
         self._used_at = time.monotonic()
         if answer.flags & message.EXCEPTION:
             raise wire.error_from_wire(result)
+        frame = answer.annotations.get(message.FRAME)
+        if frame is not None and isinstance(result, dict):
+            result["data"] = bytes(frame)
         return result
 
     def close(self) -> None:

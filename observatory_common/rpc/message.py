@@ -16,6 +16,7 @@ from typing import NamedTuple
 CONNECT, CONNECT_OK, CONNECT_FAIL, INVOKE, RESULT, PING = range(1, 7)
 EXCEPTION, COMPRESSED, ONEWAY, BATCH, STREAM, KEEP_SERIALIZED = (1 << bit for bit in range(6))
 JSON, MSGPACK = 3, 4  # serializer ids
+FRAME = "FRAM"  # bytes beside a result
 ON_BEHALF_OF = "OBOF"  # annotation of a request: whom a gateway speaks for, {user, address} in msgpack
 ERROR_NAME = "ERRN"  # annotation of a refused connection: the class of the error
 

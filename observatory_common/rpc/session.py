@@ -20,6 +20,7 @@ from observatory_common.errors import (
     TimedOut,
     UnknownMethod,
 )
+from observatory_common.framed import Framed
 from observatory_common.rpc import message, wire
 from observatory_common.rpc.message import BadMessage, Bytes, Ended, Message, Stream
 
@@ -143,6 +144,7 @@ class Session:
     def _answer(self, request: Message) -> bytes:
         flags = request.flags & message.BATCH
         method = ""
+        annotations: dict[str, Bytes] | None = None
         try:
             caller = self._speaking_for(request.annotations) if request.annotations else self.caller
             object_name, method, args, kwargs = self._call_in(request.data)
@@ -151,13 +153,18 @@ class Session:
             elif flags:
                 result = self._batch(caller, args)
             else:
-                result = wire.to_wire(self._gate.call(caller, method, args, kwargs))
+                result = self._gate.call(caller, method, args, kwargs)
+                if type(result) is Framed:
+                    annotations = {message.FRAME: result.data}
+                    result = result.value
+                result = wire.to_wire(result)
             payload = wire.dumps(result)
         except ObservatoryError as error:
-            flags, payload = message.EXCEPTION, wire.dumps(wire.error_to_wire(error))
+            flags, payload, annotations = message.EXCEPTION, wire.dumps(wire.error_to_wire(error)), None
         except (TypeError, ValueError, OverflowError) as error:  # the gate raises none of these: the result is not plain
-            flags, payload = message.EXCEPTION, wire.dumps(wire.error_to_wire(internal_error(method, error)))
-        return message.pack(message.RESULT, flags, request.seq, message.MSGPACK, payload)
+            error_payload = wire.dumps(wire.error_to_wire(internal_error(method, error)))
+            flags, payload, annotations = message.EXCEPTION, error_payload, None
+        return message.pack(message.RESULT, flags, request.seq, message.MSGPACK, payload, annotations)
 
     def _call_in(self, data: Bytes) -> tuple[str, str, list[Any], dict[str, Any]]:
         try:
@@ -214,6 +221,8 @@ class Session:
 
 def _plain(method: str, result: Any) -> Any:
     """A result of a batched call, if it can be sent; found out here, so that the calls before it keep theirs."""
+    if type(result) is Framed:
+        raise InvalidArgument(f"{method} answers with a frame and cannot be part of a batch", value=method)
     try:
         plain = wire.to_wire(result)
         wire.dumps(plain)

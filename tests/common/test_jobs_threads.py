@@ -70,7 +70,7 @@ def test_an_end_is_told_before_a_waiter_sees_it() -> None:
 
     table = JobTable("boot", on_end=on_end)
     job, other = start(table), start(table)
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         waiter = pool.submit(table.wait, job.id, 10)
         waiter.add_done_callback(lambda _: order.append("seen"))
         until_they_wait(table, 1)
@@ -79,8 +79,10 @@ def test_an_end_is_told_before_a_waiter_sees_it() -> None:
         assert table.running() == [other]  # and nothing is locked meanwhile
         other.progress(0.5)
         assert not pool.submit(start, table).result(10).to_wire()["ended"]
-        assert not waiter.done()
+        late = pool.submit(table.wait, job.id, 10)
+        until_they_wait(table, 2)  # neither the early waiter nor a late one has it yet
         go.set()
+        assert late.result(10)["state"] == "succeeded"
         assert waiter.result(10)["state"] == "succeeded"
         ending.result(10)
     assert order == ["told succeeded", "seen"]

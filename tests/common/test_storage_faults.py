@@ -103,6 +103,54 @@ def test_a_step_that_fails_leaves_old_or_new_and_nothing_else(
         assert names_in(tmp_path) == ["state"], done[fail_at - 1]
 
 
+DIE_AT = """
+import os, sys
+from pathlib import Path
+from observatory_common.storage import write_atomic
+left = int(sys.argv[2])
+def dying(call, last_act=lambda *args: None):
+    def step(*args, **kwargs):
+        global left
+        left -= 1
+        if left == 0:
+            last_act(*args)
+            os._exit(9)
+        return call(*args, **kwargs)
+    return step
+fdopen = os.fdopen
+class Half:
+    def __init__(self, descriptor, mode):
+        self.file = fdopen(descriptor, mode)
+        self.write = dying(self.file.write, lambda data: os.write(descriptor, data[: len(data) // 2]))
+        self.flush, self.fileno = self.file.flush, self.file.fileno
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        self.file.close()
+os.fdopen = Half
+for name in ("open", "fsync", "fchmod", "replace", "close"):
+    setattr(os, name, dying(getattr(os, name)))
+write_atomic(Path(sys.argv[1]), b"new" * 30_000)
+"""
+
+
+def test_a_process_that_dies_at_any_step_leaves_old_or_new(tmp_path: Path) -> None:
+    """Also half way through the writing. What it leaves beside the file is in nobody's way."""
+    left: list[bytes] = []
+    for step in range(1, 20):
+        (tmp_path / "state").write_bytes(OLD)
+        with program(DIE_AT, tmp_path / "state", step) as process:
+            code = process.wait(20)
+        left.append((tmp_path / "state").read_bytes())
+        if code == 0:
+            break
+        assert code == 9
+    assert code == 0
+    assert len(left) > 6
+    assert left == sorted(left, key=[OLD, NEW].index)  # ValueError for a mixture
+    assert (left[0], left[-1]) == (OLD, NEW)
+
+
 FULL_DISK = """
 import resource, sys
 from pathlib import Path

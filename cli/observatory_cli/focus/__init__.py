@@ -7,8 +7,11 @@ import sys
 
 def main() -> None:
     """Run focus with the arguments of the command line; ends the process."""
-    from observatory_cli.focus.commands import focus
-    from observatory_common.errors import ExitCode
-    from observatory_common.terminal import run
+    try:
+        from observatory_cli.focus.commands import focus
+        from observatory_common.errors import ExitCode
+        from observatory_common.terminal import run
 
-    sys.exit(run(focus, sys.argv[1:], "focus", {ExitCode.NotReachable: "is its focusd running?"}))
+        sys.exit(run(focus, sys.argv[1:], "focus", {ExitCode.NotReachable: "is its focusd running?"}))
+    except KeyboardInterrupt:  # while it was starting
+        sys.exit(156)

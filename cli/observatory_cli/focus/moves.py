@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -40,6 +41,7 @@ def _start(focuser: RemoteDaemon, channel: int, steps: int, offset: bool, accept
 
 
 def _stop(focuser: RemoteDaemon, channel: int) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows takes seconds at most, and must be told to its end
     try:
         stopped = focuser.stop_channel(channel)["stopped"][0]["position_steps"]
     except ObservatoryError as error:

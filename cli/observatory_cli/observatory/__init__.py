@@ -7,7 +7,10 @@ import sys
 
 def main() -> None:
     """Run observatory with the arguments of the command line; ends the process."""
-    from observatory_cli.observatory.commands import observatory
-    from observatory_common.terminal import run
+    try:
+        from observatory_cli.observatory.commands import observatory
+        from observatory_common.terminal import run
 
-    sys.exit(run(observatory, sys.argv[1:], "observatory"))
+        sys.exit(run(observatory, sys.argv[1:], "observatory"))
+    except KeyboardInterrupt:  # while it was starting
+        sys.exit(156)

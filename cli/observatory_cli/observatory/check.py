@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from observatory_common import tls
 from observatory_common.directory import Directory
 from observatory_common.errors import InvalidConfig
 from observatory_common.paths import KINDS
 
 _LONGEST_CHECK_S = 60.0
+_REGISTRY = ("machines.json", "daemons.json", tls.FILE_NAME)
 
 
 def module_of(kind: str) -> str:
@@ -37,7 +39,11 @@ def check_file(file: Path, kind: str | None) -> bool:
 
 def _check_registry(file: Path) -> bool:
     """machines.json and daemons.json make sense together only, so both are read."""
+    if file.name not in _REGISTRY or not file.is_file():
+        click.echo(f"{file}: is no file of the registry ({', '.join(_REGISTRY)})", err=True)
+        return False
     try:
+        tls.load(file.absolute().parent)
         Directory.load(file.absolute().parent)
     except InvalidConfig as error:
         click.echo(str(error), err=True)

@@ -195,7 +195,7 @@ class Simulator:
             if not isinstance(wanted, dict):
                 raise InvalidArgument("a request is one JSON object on one line")
             return {"ok": True, **self._do(wanted)}
-        except (ValueError, ObservatoryError) as error:
+        except (ValueError, RecursionError, ObservatoryError) as error:
             return {"ok": False, "error": str(error)}
 
     def _do(self, wanted: dict[str, Any]) -> dict[str, Any]:
