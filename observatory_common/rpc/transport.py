@@ -70,6 +70,7 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
         self._closing = threading.Event()
         self._connections: dict[socketutil.SocketConnection, str] = {}
         self._per_address: Counter[str] = Counter()
+        self._greeted: set[socketutil.SocketConnection] = set()
         self._changed = threading.Condition()
         self._wake, self._woken = socket.socketpair()
         self.address: tuple[str, int] = self.sock.getsockname()[:2]
@@ -134,6 +135,9 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
             if caller is not None:
                 conn.session = Session(self._service, caller, conn.sock)
                 greeted = conn.session.greet(until)
+            if greeted:
+                with self._changed:
+                    self._greeted.add(conn)
         except OSError as error:
             log.debug("%s left in the handshake: %s", address, error)
         except Exception:  # belongs to nobody else: Pyro5 would keep it to itself
@@ -183,7 +187,7 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
 
     def _enter(self, conn: socketutil.SocketConnection, address: str) -> bool:
         with self._changed:
-            full = self._per_address[address] >= MOST_PER_ADDRESS
+            full = self._per_address[address] >= MOST_PER_ADDRESS and not self._make_room(address)
             if not full and not self._closing.is_set():
                 self._connections[conn] = address
                 self._per_address[address] += 1
@@ -192,9 +196,19 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
             self._refused(self._caller_at(address), f"more than {MOST_PER_ADDRESS} connections")
         return False
 
+    def _make_room(self, address: str) -> bool:
+        """End the oldest connection of an address that has not shaken hands: silent ones must not keep out who speaks."""
+        for conn, other in self._connections.items():
+            if other == address and conn not in self._greeted:
+                self._greeted.add(conn)  # not to be chosen twice
+                _shut_down(conn.sock, socket.SHUT_RDWR)
+                return True
+        return False
+
     def _leave(self, conn: socketutil.SocketConnection) -> None:
         with self._changed:
             address = self._connections.pop(conn, None)
+            self._greeted.discard(conn)
             if address is not None:
                 self._per_address[address] -= 1
                 if not self._per_address[address]:

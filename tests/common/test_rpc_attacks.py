@@ -188,3 +188,11 @@ def test_a_denied_caller_reads_why_although_it_has_spoken_first(daemon) -> None:
             assert (answer.type, answer.code) == (CONNECT_FAIL, 3)
             assert "127.0.0.66" in answer.value
             assert client.closed_by_peer()
+
+
+def test_silent_connections_keep_nobody_of_the_same_host_out(daemon) -> None:
+    with attacks.silent(target_of(daemon), attacks.MOST_PER_ADDRESS + 20, GUEST):
+        for _ in range(5):
+            with target_of(daemon, GUEST).greeted() as client:
+                answer = client.invoke(fakedaemon.OBJECT, "report_status")
+                assert answer is not None and answer.code is None

@@ -65,7 +65,12 @@ def test_a_controller_moved_by_others_is_not_believed(tmp_path: Path) -> None:
             assert status["position_state_2"] == "confirmed"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": 9}', b"\xff\xfe", b'{"version": 1, "channels": {"1": {}}}'])
+MORE_DAMAGE = [b'{"version":1,"channels":[],"requests":[]}', b'{"version":1,"channels":{},"requests":null}', b"[" * 30000]
+
+
+@pytest.mark.parametrize(
+    "damage", [*MORE_DAMAGE, b"", b"{", b"[]", b'{"version": 9}', b"\xff\xfe", b'{"version": 1, "channels": {"1": {}}}']
+)
 def test_a_damaged_journal_makes_everything_uncertain_and_stops_nothing(damage: bytes, tmp_path: Path) -> None:
     with observatory.daemon(tmp_path) as daemon:
         daemon.terminate()
