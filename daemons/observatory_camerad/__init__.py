@@ -1,0 +1,1 @@
+"""camerad: one camera, shared safely between live view, photos, raw frames, video and sequences."""

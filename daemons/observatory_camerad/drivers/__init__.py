@@ -1,0 +1,1 @@
+"""The cameras themselves: one interface, a module for each kind."""

@@ -1,0 +1,51 @@
+"""The simulated camera's controls, as a Raspberry Pi camera with autofocus lists them."""
+
+from __future__ import annotations
+
+from observatory_camerad.drivers.base import ControlInfo, Rectangle
+
+LENS_RANGE = (0.0, 12.0)
+GAIN_RANGE = (1.0, 16.0)
+_AWB_MODES = {
+    "Auto": 0,
+    "Incandescent": 1,
+    "Tungsten": 2,
+    "Fluorescent": 3,
+    "Indoor": 4,
+    "Daylight": 5,
+    "Cloudy": 6,
+    "Custom": 7,
+}
+#: Colour temperatures of the modes that are no algorithm.
+AWB_TEMPERATURES_K = {1: 2850.0, 2: 3200.0, 3: 4000.0, 4: 3500.0, 5: 5600.0, 6: 6500.0, 7: 5000.0}
+
+
+def controls(sensor: Rectangle, exposure_us: tuple[int, int], frame_us: tuple[int, int]) -> dict[str, ControlInfo]:
+    """All of them; ranges of exposure and frame duration are those of all modes together."""
+    return {
+        "AeEnable": ControlInfo("bool", 0, 1, True, description="auto exposure and gain"),
+        "AeConstraintMode": _enumeration("what auto exposure protects", Normal=0, Highlight=1, Shadows=2),
+        "AeExposureMode": _enumeration("what auto exposure prefers", Normal=0, Short=1, Long=2),
+        "AeMeteringMode": _enumeration("where auto exposure looks", CentreWeighted=0, Spot=1, Matrix=2),
+        "ExposureTime": ControlInfo("int", *exposure_us, 10000, "us", "how long a frame collects light"),
+        "ExposureValue": ControlInfo("float", -8.0, 8.0, 0.0, "EV", "how much brighter auto exposure aims"),
+        "AnalogueGain": ControlInfo("float", *GAIN_RANGE, 1.0, "", "amplification in the sensor"),
+        "FrameDurationLimits": ControlInfo("int", *frame_us, (33333, 33333), "us", "shortest and longest frame", count=2),
+        "AwbEnable": ControlInfo("bool", 0, 1, True, description="auto white balance"),
+        "AwbMode": _enumeration("which light is assumed", **_AWB_MODES),
+        "ColourGains": ControlInfo(
+            "float", 0.0, 32.0, (1.5, 1.5), "", "red and blue gain; turns auto white balance off", count=2
+        ),
+        "Brightness": ControlInfo("float", -1.0, 1.0, 0.0),
+        "Contrast": ControlInfo("float", 0.0, 32.0, 1.0),
+        "Saturation": ControlInfo("float", 0.0, 32.0, 1.0, description="0 is monochrome"),
+        "Sharpness": ControlInfo("float", 0.0, 16.0, 1.0),
+        "AfMode": _enumeration("who moves the lens", Manual=0, Auto=1, Continuous=2),
+        "AfTrigger": _enumeration("begin or end a scan", Start=0, Cancel=1),
+        "LensPosition": ControlInfo("float", *LENS_RANGE, 1.0, "dioptre", "0 is infinity, 10 is 0.1 m"),
+        "ScalerCrop": ControlInfo("int", 0, max(sensor[2:]), sensor, "pixel", "x, y, width, height on the sensor", count=4),
+    }
+
+
+def _enumeration(description: str, **values: int) -> ControlInfo:
+    return ControlInfo("int", min(values.values()), max(values.values()), 0, description=description, values=values)
