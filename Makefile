@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 VENV := .venv
+# The prefix of a Picamera2 that works without a camera; its driver is then tested on it too.
+PICAMERA2 ?=
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -23,6 +25,7 @@ test: $(VENV)/.test
 	@etc/make/system-packages
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest $(TESTS)
+	@[ -z "$(PICAMERA2)" ] || etc/make/picamera2-tests "$(PICAMERA2)"
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -13,7 +13,6 @@ from observatory_camerad.drivers.base import CameraDriver, Capabilities, Request
 from observatory_camerad.files import FileStore
 from observatory_camerad.hub import LONGEST_WAIT_S, FrameHub
 from observatory_camerad.photos import Photo, PhotoWriter
-from observatory_camerad.simulator.camera import SimulatedCamera, SimulatedOptics
 from observatory_camerad.worker import Worker
 from observatory_common import arguments, timestamps
 from observatory_common.access import Caller, control, view
@@ -214,4 +213,10 @@ class Camera(RemoteDevice):
 
 
 def _driver(config: CameradConfig) -> CameraDriver:
+    if config.driver == "picamera2":
+        from observatory_camerad.drivers.picamera2 import Picamera2Driver
+
+        return Picamera2Driver(config.device, config.tuning_file)
+    from observatory_camerad.simulator.camera import SimulatedCamera, SimulatedOptics
+
     return SimulatedCamera(config.scene, config.sensor, SimulatedOptics(config.scene.seeing_sigma_pixels))

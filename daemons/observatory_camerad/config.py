@@ -36,7 +36,9 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         **COMMON_PROPERTIES,
-        "driver": {"enum": ["simulator"]},
+        "driver": {"enum": ["simulator", "picamera2"]},
+        "device": {"type": "integer", "minimum": 0, "maximum": 100},
+        "tuning_file": {"type": "string", "minLength": 1, "maxLength": 500},
         "output_path": {"type": "string", "format": "directory"},
         "output_prefix": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,40}$", "description": "letters, digits, _ . and -"},
         "configuration": {
@@ -80,6 +82,8 @@ class CameradConfig:
     gateway_machines: tuple[str, ...]
     state_path: str | None
     driver: str
+    device: int
+    tuning_file: str | None
     output_path: str
     output_prefix: str
     configuration: Configuration
@@ -100,6 +104,8 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
         gateway_machines=tuple(data.get("gateway_machines", ())),
         state_path=data.get("state_path"),
         driver=data["driver"],
+        device=data.get("device", 0),
+        tuning_file=data.get("tuning_file"),
         output_path=data["output_path"],
         output_prefix=data.get("output_prefix", "camera"),
         configuration=_configuration(data.get("configuration", {})),
