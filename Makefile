@@ -43,7 +43,7 @@ codes: $(VENV)/.run
 	@$(BIN)/python etc/make/codes >docs/codes.md
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus,camera]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python

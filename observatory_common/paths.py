@@ -8,7 +8,7 @@ from pathlib import Path
 from observatory_common.errors import InvalidConfig
 
 #: The kinds of daemon that there are, in the order in which they start.
-KINDS = ("focusd",)
+KINDS = ("focusd", "camerad")
 
 
 def etc_root() -> Path:

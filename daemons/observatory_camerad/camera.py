@@ -13,6 +13,7 @@ from observatory_camerad.drivers.base import CameraDriver, Capabilities, Request
 from observatory_camerad.files import FileStore
 from observatory_camerad.hub import LONGEST_WAIT_S, FrameHub
 from observatory_camerad.photos import Photo, PhotoWriter
+from observatory_camerad.simulator.focuser import Focuser
 from observatory_camerad.worker import Worker
 from observatory_common import arguments, timestamps
 from observatory_common.access import Caller, control, view
@@ -32,17 +33,21 @@ class Camera(RemoteDevice):
         super().__init__("camerad", context.instance, context.boot_id, context.software_version)
         self._config = config
         counter = StateFile(context.state_folder / "counter.json")
-        self._files = FileStore(Path(config.output_path), config.output_prefix, counter)
+        self._output = Path(config.output_path) if config.output_path else context.state_folder / "pictures"
+        self._focuser = None if config.focuser is None else Focuser(config.focuser, context.directory)
+        self._files = FileStore(self._output, config.output_prefix, counter)
         self._hubs = {
             name: FrameHub(name, self._encode, timestamps.utc_now) for name in config.configuration.streams if name != "raw"
         }
-        self._worker = Worker(_driver(config), config.configuration, self._hubs)
+        self._worker = Worker(_driver(config, self._focuser), config.configuration, self._hubs)
         self._writer = PhotoWriter(self._files, self.events_ring)
 
     # a daemon's life
 
     def start(self) -> None:
         """Begin to open the camera."""
+        if self._focuser is not None:
+            self._focuser.start()
         self._writer.start()
         self._worker.start()
 
@@ -56,6 +61,8 @@ class Camera(RemoteDevice):
             hub.close()
         self._worker.close(deadline_s / 2)
         self._writer.close(deadline_s / 2)
+        if self._focuser is not None:
+            self._focuser.close()
         super().close(deadline_s)
 
     # remote methods
@@ -72,7 +79,7 @@ class Camera(RemoteDevice):
             driver=self._config.driver,
             model=self._worker.capabilities.model if self._worker.capabilities is not None else None,
             frames=self._worker.frames,
-            output_path=self._config.output_path,
+            output_path=str(self._output),
             streams={name: self._stream(name) for name in self._config.configuration.streams},
         )
         for key in _STATUS_METADATA:
@@ -212,11 +219,14 @@ class Camera(RemoteDevice):
         return encoding.encode(request.array(stream), configuration.streams[stream].format)
 
 
-def _driver(config: CameradConfig) -> CameraDriver:
+def _driver(config: CameradConfig, focuser: Focuser | None) -> CameraDriver:
     if config.driver == "picamera2":
         from observatory_camerad.drivers.picamera2 import Picamera2Driver
 
         return Picamera2Driver(config.device, config.tuning_file)
     from observatory_camerad.simulator.camera import SimulatedCamera, SimulatedOptics
 
-    return SimulatedCamera(config.scene, config.sensor, SimulatedOptics(config.scene.seeing_sigma_pixels))
+    optics = SimulatedOptics(config.scene.seeing_sigma_pixels)
+    if focuser is not None:
+        optics.focuser_defocus = focuser.defocus_pixels
+    return SimulatedCamera(config.scene, config.sensor, optics)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from observatory_camerad.drivers.base import Configuration, Stream
+from observatory_camerad.simulator.focuser import FocuserConfig
 from observatory_camerad.simulator.scene import SceneConfig
 from observatory_camerad.simulator.sensor import SensorConfig
 from observatory_common.config import COMMON_PROPERTIES, Document
@@ -62,11 +63,22 @@ SCHEMA: dict[str, Any] = {
             "properties": {
                 "scene": _numbers(SceneConfig, ("seed", "stars")),
                 "sensor": _numbers(SensorConfig, ("black_level", "bit_depth")),
+                "focuser": {
+                    "type": "object",
+                    "properties": {
+                        "daemon": {"type": "string", "format": "daemon_name"},
+                        "channel": {"type": "integer", "minimum": 1, "maximum": 2},
+                        "best_steps": {"type": "number", "minimum": -1e7, "maximum": 1e7},
+                        "pixels_per_1000_steps": {"type": "number", "minimum": 0, "maximum": 1e4},
+                    },
+                    "required": ["daemon", "channel", "best_steps", "pixels_per_1000_steps"],
+                    "additionalProperties": False,
+                },
             },
             "additionalProperties": False,
         },
     },
-    "required": ["daemon", "log_name", "control_machines", "driver", "output_path"],
+    "required": ["daemon", "log_name", "control_machines", "driver"],
     "additionalProperties": False,
 }
 
@@ -84,11 +96,12 @@ class CameradConfig:
     driver: str
     device: int
     tuning_file: str | None
-    output_path: str
+    output_path: str | None
     output_prefix: str
     configuration: Configuration
     scene: SceneConfig
     sensor: SensorConfig
+    focuser: FocuserConfig | None
 
 
 def parse(document: Document, directory: Directory) -> CameradConfig:
@@ -106,11 +119,12 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
         driver=data["driver"],
         device=data.get("device", 0),
         tuning_file=data.get("tuning_file"),
-        output_path=data["output_path"],
+        output_path=data.get("output_path"),
         output_prefix=data.get("output_prefix", "camera"),
         configuration=_configuration(data.get("configuration", {})),
         scene=SceneConfig(**simulator.get("scene", {})),
         sensor=SensorConfig(**simulator.get("sensor", {})),
+        focuser=FocuserConfig(**simulator["focuser"]) if "focuser" in simulator else None,
     )
 
 

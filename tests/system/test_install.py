@@ -134,7 +134,7 @@ def test_a_wheel_has_everything(clone: Path, tmp_path: Path) -> None:
     env = {**environment(tmp_path), "PATH": f"{venv}/bin:/usr/bin:/bin"}
     where = run([str(venv / "bin/python"), "-c", "import observatory_common as c; print(c.__file__)"], cwd="/", env=env)
     assert where.stdout.startswith(str(venv)), where
-    for command in ("focus", "observatory", "focusd", "focusd-simulator"):
+    for command in ("focus", "cam", "observatory", "focusd", "focusd-simulator", "camerad"):
         assert re.fullmatch(rf"{command} \d+\.\d+\.\d+\n", run([command, "--version"], cwd="/", env=env).stdout)
     if run(own_network(["true"])).returncode == 0:
         output = tmp_path / "output"
@@ -147,7 +147,7 @@ def test_a_wheel_has_everything(clone: Path, tmp_path: Path) -> None:
 def test_the_editable_install_of_these_tests_runs_from_anywhere(tmp_path: Path) -> None:
     scripts = Path(sys.executable).parent
     env = environment(tmp_path)
-    for command in ("focus", "observatory", "focusd", "focusd-simulator"):
+    for command in ("focus", "cam", "observatory", "focusd", "focusd-simulator", "camerad"):
         done = run([str(scripts / command), "--version"], cwd="/", env=env)
         assert re.fullmatch(rf"{command} \d+\.\d+\.\d+\n", done.stdout), done
     where = run([str(scripts / "python"), "-c", "import observatory_common as c; print(c.__file__)"], cwd="/", env=env)

@@ -30,7 +30,7 @@ def run_site(site: Path) -> int:
 
     Returns 0, or 78 when nothing is left to run.
     """
-    here = kind_folder("focusd")
+    same_site = all(kind_folder(kind) == site / kind for kind in KINDS)
     environment = {**os.environ, "OBSERVATORY_ETC": str(site), "PYTHONUNBUFFERED": "1"}
     simulators = _children(site, [f"{kind}-simulator" for kind in KINDS])
     daemons = _children(site, KINDS)
@@ -41,7 +41,7 @@ def run_site(site: Path) -> int:
         supervisor = Supervisor([simulators, daemons], environment, Path(folder) / "notify")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, supervisor.asked_to_end)
-        return supervisor.run(lambda: _introduce(site, simulators, daemons, same_site=here == site / "focusd"))
+        return supervisor.run(lambda: _introduce(site, simulators, daemons, same_site=same_site))
 
 
 def _children(site: Path, kinds: list[str] | tuple[str, ...]) -> list[Child]:
@@ -77,6 +77,9 @@ def _introduce(site: Path, simulators: list[Child], daemons: list[Child], same_s
     click.echo("\nIn a second terminal:\n")
     for arguments in ("status", "confirm 1 --yes", "set 1 300"):
         click.echo(f"  {focus} {arguments}")
+    if any(child.name.startswith("camerad@") for child in daemons):
+        camera = next(child.name.partition("@")[2] for child in daemons if child.name.startswith("camerad@"))
+        click.echo(f"\nAnd: {_command('cam', site, same_site)} {camera} snapshot sky.jpg")
     click.echo("\nCtrl-C ends it.\n")
 
 

@@ -57,7 +57,7 @@ class SimulatedOptics:
     """How far from sharp the picture is, in pixels of standard deviation at the whole sensor's scale."""
 
     seeing_sigma_pixels: float
-    best_lens_position: float = 1.2
+    best_lens_position: float = 1.0  # where a lens stands until somebody moves it
     sigma_per_dioptre: float = 3.0
     #: Defocus that a telescope's focuser adds, in pixels; read with every frame, never waited for.
     focuser_defocus: Callable[[], float] = field(default=lambda: 0.0)

@@ -1,0 +1,17 @@
+"""`cam`: the cameras, from a shell."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run cam with the arguments of the command line; ends the process."""
+    try:
+        from observatory_cli.cam.commands import cam
+        from observatory_common.errors import ExitCode
+        from observatory_common.terminal import run
+
+        sys.exit(run(cam, sys.argv[1:], "cam", {ExitCode.NotReachable: "is its camerad running?"}))
+    except KeyboardInterrupt:  # while it was starting
+        sys.exit(156)
