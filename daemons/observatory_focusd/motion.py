@@ -136,6 +136,8 @@ class Motion:
             known = self._jobs.with_request(wanted.request_id)
             if known is not None:
                 return known.to_wire()
+        if self.stops_owed:  # an older one must not end this move later
+            self.repeat_stops(controller)
         sample = axis.reading
         self._require_rest(axis)
         if not axis.confirmed and not wanted.accept_uncertain:
@@ -255,24 +257,20 @@ class Motion:
         to_go_s = move.steps_to_go(sample.current_steps) / self.steps_per_s
         move.deadline_at = time.monotonic() + to_go_s + self._move_timeout_s
         try:
-            self._journal.open_move(
-                axis.number,
-                axis.position_state,
-                OpenMove(
-                    sample.current_steps,
-                    move.leg_target_steps,
-                    move.target_steps,
-                    timestamps.utc_now(),
-                    move.job.started_by,
-                    request_id,
-                ),
-            )
+            route = (sample.current_steps, move.leg_target_steps, move.target_steps)
+            entry = OpenMove(*route, timestamps.utc_now(), move.job.started_by, request_id)
+            self._journal.open_move(axis.number, axis.position_state, entry)
         except OSError as error:
             failure = CommandFailed(f"channel {axis.number} was not moved: the journal cannot be written: {error}")
             self._finish(axis, "failed", sample.current_steps, failure)
             raise failure from error
+        alone = not any(other.moving for other in self.axes if other is not axis)
+        if alone:  # at rest a loss of power makes no difference; from here on it does
+            controller.kept_its_power()
         try:
             axis.sample = controller.set_target(axis.number, move.leg_target_steps, interrupted)
+            if alone and axis.sample.moving:
+                controller.kept_its_power()
         except CommandFailed as error:
             self._finish(axis, "failed", sample.current_steps, error)
             raise

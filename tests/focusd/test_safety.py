@@ -96,6 +96,23 @@ def test_a_stop_is_not_lost_behind_another_request_on_a_silent_line(other: str, 
         assert not truth(daemon, 2)["moving"] or other == "set"
 
 
+def test_an_owed_stop_does_not_end_a_move_that_was_asked_for_after_it(tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path) as daemon, daemon.connect() as focuser:
+        for _ in range(5):
+            daemon.simulator.fault("silence", seconds=1.5)
+            attempt(lambda: focuser.stop_channel(1))
+            daemon.simulator.fault("clear")
+            here = truth(daemon)["true_steps"]
+            job = waiting.until(lambda h=here: _started(focuser, h + 30), 10, "a move to be accepted")
+            assert focuser.wait_for(job)["state"] == "succeeded"
+            assert truth(daemon)["true_steps"] == here + 30
+
+
+def _started(focuser: RemoteDaemon, steps: int) -> dict | None:
+    job = attempt(lambda: focuser.set_focus(1, steps))
+    return job if isinstance(job, dict) else None
+
+
 @pytest.mark.parametrize("end", ["kill", "SIGTERM"])
 def test_a_move_without_acknowledgement_is_not_left_running(end: str, tmp_path: Path) -> None:
     with observatory.daemon(tmp_path) as daemon, daemon.connect() as focuser:
