@@ -138,6 +138,8 @@ class Motion:
                 return known.to_wire()
         if self.stops_owed:  # an older one must not end this move later
             self.repeat_stops(controller)
+        if controller.may_have_restarted:  # judge the other channel's move before this one hides the traces
+            self.observe(controller, interrupted)
         sample = axis.reading
         self._require_rest(axis)
         if not axis.confirmed and not wanted.accept_uncertain:
