@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad import encoding
+from observatory_camerad import encoding, fits
 from observatory_camerad.config import CameradConfig
 from observatory_camerad.controls import checked
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Request
 from observatory_camerad.files import FileStore
 from observatory_camerad.hub import LONGEST_WAIT_S, FrameHub
-from observatory_camerad.photos import Photo, PhotoWriter
+from observatory_camerad.photos import PhotoWriter, Shot, Taken
 from observatory_camerad.simulator.focuser import Focuser
+from observatory_camerad.timing import Clocks, exposure
 from observatory_camerad.worker import Worker
 from observatory_common import arguments, timestamps
 from observatory_common.access import Caller, control, view
-from observatory_common.errors import NotConnected, NotDisconnected
+from observatory_common.errors import CommandFailed, NotConnected, NotDisconnected
 from observatory_common.framed import Framed
 from observatory_common.remote import RemoteDevice
 from observatory_common.service import Context
@@ -166,9 +168,48 @@ class Camera(RemoteDevice):
             raise self._not_connected()
         wanted = configuration.streams[arguments.choice("stream", stream, self._hubs)]
         self._files.require_room(wanted.size[0] * wanted.size[1] * 3)
-        job = self.jobs.start("photo", str(caller), cancel=lambda: None)
+
+        def take(request: Request) -> Taken:
+            pixels = request.array(stream).copy()
+            return Taken(file_format, lambda: encoding.encode(pixels, wanted.format, file_format), dict(request.metadata))
+
+        return self._shoot("photo", caller, take)
+
+    @control
+    def take_raw(self, caller: Caller) -> dict[str, Any]:
+        """Take the next raw frame and write it as FITS, 16 bits, with its metadata; answers with a job.
+
+        Raises CommandFailed where no raw stream is configured, NotConnected.
+        """
+        configuration, found = self._worker.configuration, self._capabilities()
+        if configuration is None:
+            raise self._not_connected()
+        if "raw" not in configuration.streams:
+            raise CommandFailed("no raw stream is configured", allowed="a stream raw in the config")
+        stream = configuration.streams["raw"]
+        self._files.require_room(stream.size[0] * stream.size[1] * 2)
+        instrument = fits.Instrument(
+            camera=found.model,
+            driver=found.driver,
+            software_version=self.software_version,
+            sensor_width=found.sensor_size[0],
+            pixel_size_um=found.pixel_size_um,
+            bayer_pattern=stream.format[1:5] if found.bayer_pattern is not None else None,
+            bit_depth=next((mode.bit_depth for mode in found.modes if mode.size == stream.size), 16),
+            site=self._config.site,
+        )
+
+        def take(request: Request) -> Taken:
+            times, metadata = exposure(request.metadata, Clocks.now()), dict(request.metadata)
+            pixels = request.array("raw")[: stream.size[1], : stream.size[0]].copy()
+            return Taken("fits", lambda: fits.encode(pixels, metadata, times, instrument), metadata)
+
+        return self._shoot("raw", caller, take)
+
+    def _shoot(self, kind: str, caller: Caller, take: Callable[[Request], Taken]) -> dict[str, Any]:
+        job = self.jobs.start(kind, str(caller), cancel=lambda: None)
         try:
-            self._worker.capture(Photo(job, self._writer, stream, wanted.format, file_format))
+            self._worker.capture(Shot(job, self._writer, take))
         except NotConnected as error:
             job.finish("lost_device", None, error)
         return job.to_wire()

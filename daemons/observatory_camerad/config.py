@@ -58,6 +58,16 @@ SCHEMA: dict[str, Any] = {
             "required": ["streams"],
             "additionalProperties": False,
         },
+        "site": {
+            "type": "object",
+            "properties": {
+                "latitude": {"type": "number", "minimum": -90, "maximum": 90},
+                "longitude": {"type": "number", "minimum": -180, "maximum": 180},
+                "elevation": {"type": "number", "minimum": -500, "maximum": 9000},
+            },
+            "required": ["latitude", "longitude"],
+            "additionalProperties": False,
+        },
         "simulator": {
             "type": "object",
             "properties": {
@@ -99,6 +109,7 @@ class CameradConfig:
     output_path: str | None
     output_prefix: str
     configuration: Configuration
+    site: Mapping[str, float]
     scene: SceneConfig
     sensor: SensorConfig
     focuser: FocuserConfig | None
@@ -122,6 +133,7 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
         output_path=data.get("output_path"),
         output_prefix=data.get("output_prefix", "camera"),
         configuration=_configuration(data.get("configuration", {})),
+        site={name: float(value) for name, value in data.get("site", {}).items()},
         scene=SceneConfig(**simulator.get("scene", {})),
         sensor=SensorConfig(**simulator.get("sensor", {})),
         focuser=FocuserConfig(**simulator["focuser"]) if "focuser" in simulator else None,

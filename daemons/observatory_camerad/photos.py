@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from observatory_camerad import encoding
 from observatory_camerad.drivers.base import Request
 from observatory_camerad.files import FileStore
 from observatory_common.errors import CommandFailed, DeviceLost, ObservatoryError
 from observatory_common.events import EventRing
 from observatory_common.jobs import Job
-
-if TYPE_CHECKING:
-    import numpy as np
 
 log = logging.getLogger("camerad.photos")
 
@@ -24,11 +21,11 @@ MOST_WAITING = 8
 
 
 @dataclass(frozen=True)
-class _Taken:
-    job: Job
-    pixels: np.ndarray
-    stream_format: str
-    file_format: str
+class Taken:
+    """What was taken of a frame: how to make a file of it, with which ending, and what goes beside it."""
+
+    ending: str
+    encode: Callable[[], bytes]
     metadata: dict[str, Any]
 
 
@@ -38,7 +35,7 @@ class PhotoWriter:
     def __init__(self, files: FileStore, events: EventRing) -> None:
         self._files = files
         self._events = events
-        self._taken: queue.Queue[_Taken | None] = queue.Queue(MOST_WAITING)
+        self._taken: queue.Queue[tuple[Job, Taken] | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="camerad-photos", daemon=True)
 
     def start(self) -> None:
@@ -53,42 +50,40 @@ class PhotoWriter:
             log.error("photos still wait to be written")
         self._thread.join(deadline_s)
 
-    def add(self, taken: _Taken) -> None:
+    def add(self, job: Job, taken: Taken) -> None:
         """Called in the camera's thread: never waits."""
         try:
-            self._taken.put_nowait(taken)
+            self._taken.put_nowait((job, taken))
         except queue.Full:
-            taken.job.finish("failed", None, CommandFailed(f"{MOST_WAITING} photos wait already to be written"))
+            job.finish("failed", None, CommandFailed(f"{MOST_WAITING} photos wait already to be written"))
 
     def _run(self) -> None:
-        while (taken := self._taken.get()) is not None:
+        while (waiting := self._taken.get()) is not None:
+            job, taken = waiting
             try:
-                data = encoding.encode(taken.pixels, taken.stream_format, taken.file_format)
-                name = f"{self._files.next_stem()}.{taken.file_format}"
+                data = taken.encode()
+                name = f"{self._files.next_stem()}.{taken.ending}"
                 self._files.save(name, data, taken.metadata)
             except ObservatoryError as error:
-                taken.job.finish("failed", None, error)
+                job.finish("failed", None, error)
             except OSError as error:
-                taken.job.finish("failed", None, CommandFailed(f"the photo could not be written: {error}"))
+                job.finish("failed", None, CommandFailed(f"the photo could not be written: {error}"))
             else:
-                self._events.publish("camerad", "photo_taken", {"name": name, "job": taken.job.id})
-                taken.job.finish("succeeded", {"name": name, "size": len(data), "metadata": taken.metadata})
+                self._events.publish("camerad", "photo_taken", {"name": name, "job": job.id})
+                job.finish("succeeded", {"name": name, "size": len(data), "metadata": taken.metadata})
 
 
-class Photo:
-    """A photo that waits for its frame."""
+class Shot:
+    """A capture that waits for its frame; `take` copies what it needs of it, in the camera's thread."""
 
-    def __init__(self, job: Job, writer: PhotoWriter, stream: str, stream_format: str, file_format: str) -> None:
+    def __init__(self, job: Job, writer: PhotoWriter, take: Callable[[Request], Taken]) -> None:
         self._job = job
         self._writer = writer
-        self._stream = stream
-        self._stream_format = stream_format
-        self._file_format = file_format
+        self._take = take
 
     def frame(self, request: Request) -> None:
-        """Keep its pixels and metadata, which belong together."""
-        pixels = request.array(self._stream).copy()
-        self._writer.add(_Taken(self._job, pixels, self._stream_format, self._file_format, dict(request.metadata)))
+        """Pixels and metadata of one request, which belong together."""
+        self._writer.add(self._job, self._take(request))
 
     def lost(self, error: ObservatoryError) -> None:
         """The camera went first."""

@@ -140,12 +140,14 @@ def gain(gain: float) -> None:
 
 @cam.command()
 @click.option("--format", type=click.Choice(["jpg", "png", "tiff", "bmp"]), default="jpg", show_default=True)
+@click.option("--raw", is_flag=True, help="The raw frame instead, as FITS.")
 @click.option("--output", type=click.Path(path_type=Path), help="Fetch the picture to this file too.")
 @common_options("config", "json", "timeout")
-def photo(format: str, output: Path | None) -> None:
+def photo(format: str, raw: bool, output: Path | None) -> None:
     """Take a photo; prints the name that the daemon gave it."""
     with _camera() as camera:
-        job = pictures.finished(camera, camera.take_photo(format), options().timeout_s)
+        started = camera.take_raw() if raw else camera.take_photo(format)
+        job = pictures.finished(camera, started, options().timeout_s)
         if output is not None:
             pictures.fetch(camera, job["result"]["name"], output)
         if options().json:

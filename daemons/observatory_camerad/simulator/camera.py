@@ -130,7 +130,8 @@ class SimulatedCamera(CameraDriver):
             size = mode.size if name == "raw" else (max(stream.size[0], 2) & ~1, max(stream.size[1], 2) & ~1)
             if size[0] > mode.size[0] or size[1] > mode.size[1]:
                 raise CommandFailed(f"stream {name} is larger than sensor mode {wanted.mode}, {mode.size[0]}x{mode.size[1]}")
-            streams[name] = Stream(size, stream.format)
+            pixel_format = f"S{flipped_pattern(wanted)}12" if name == "raw" else stream.format
+            streams[name] = Stream(size, pixel_format)
         self._configuration = Configuration(streams, wanted.mode, wanted.buffer_count, wanted.hflip, wanted.vflip)
         self._binned = None
         self._next_at = time.monotonic()

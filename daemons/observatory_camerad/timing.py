@@ -1,0 +1,62 @@
+"""When a frame was exposed, in UTC, from what the camera says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_AGREE_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The system's clocks at one instant, in nanoseconds: since 1970, and since the boot."""
+
+    wall_ns: int
+    boot_ns: int
+
+    @classmethod
+    def now(cls) -> Clocks:
+        """Both, as near to one instant as can be had."""
+        before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        wall_ns = time.time_ns()
+        return cls(wall_ns, (before + time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 2)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Start and end of an exposure in nanoseconds since 1970, which clock says so, and how sure that is."""
+
+    start_ns: int
+    end_ns: int
+    source: str
+    error_s: float
+
+
+def exposure(metadata: Mapping[str, Any], clocks: Clocks) -> Exposure:
+    """The exposure of a frame's first row; `clocks` as read soon after the frame came.
+
+    SensorTimestamp (boot clock) and FrameWallClock (UTC) mark the start of the readout, which is the end of the
+    exposure (raspberrypi/picamera2 issues 787 and 821). FrameWallClock was in microseconds before mid-2025 and is absent
+    on older libcamera, so it is believed only where it agrees with the boot clock.
+    """
+    exposure_ns = round(metadata["ExposureTime"] * 1000)
+    boot_ns, wall = metadata.get("SensorTimestamp"), metadata.get("FrameWallClock")
+    by_boot = clocks.wall_ns if boot_ns is None else clocks.wall_ns - (clocks.boot_ns - boot_ns)
+    for candidate in () if wall is None else (wall, wall * 1000):
+        if abs(candidate - by_boot) < _AGREE_NS:
+            return Exposure(candidate - exposure_ns, candidate, "FrameWallClock", 0.001)
+    if boot_ns is not None:
+        return Exposure(by_boot - exposure_ns, by_boot, "CLOCK_BOOTTIME", 0.001)
+    frame_ns = round(metadata.get("FrameDuration", 0) * 1000)  # between its end and now lies at least its own transfer
+    return Exposure(by_boot - frame_ns - exposure_ns, by_boot - frame_ns, "system clock", 0.1 + frame_ns / 1e9)
+
+
+def iso(moment_ns: int) -> str:
+    """As FITS has it: UTC without a zone, to the microsecond."""
+    whole_s, rest_ns = divmod(moment_ns, 1_000_000_000)
+    moment = datetime.fromtimestamp(whole_s, UTC) + timedelta(microseconds=round(rest_ns / 1000))
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -1,0 +1,74 @@
+"""camerad on a simulated camera, as a real process on a site of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import observatory
+import waiting
+
+from observatory_common.directory import Directory
+from observatory_common.errors import DaemonNotReachable
+from observatory_common.rpc.client import RemoteDaemon, connect
+
+NAME = "test_camera"
+
+
+class Camerad:
+    """A camerad on a site of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "pictures"
+        self.etc = folder / "etc"
+        self.port = observatory.free_port()
+        for name, content in {
+            "observatory/machines.json": {},
+            "observatory/daemons.json": {NAME: {"machine": "LocalHost", "port": self.port}},
+            "camerad/cam.json": {
+                "daemon": NAME,
+                "log_name": "camerad@cam",
+                "control_machines": ["LocalHost"],
+                "driver": "simulator",
+                "output_path": str(self.output),
+                "configuration": {
+                    "streams": {
+                        "main": {"size": [640, 360], "format": "RGB888"},
+                        "lores": {"size": [320, 180], "format": "YUV420"},
+                        "raw": {"size": [1280, 720], "format": "SRGGB12"},
+                    }
+                },
+            },
+        }.items():
+            path = self.etc / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content))
+        self.config = self.etc / "camerad" / "cam.json"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "log"
+
+    def start(self) -> None:
+        env = {**os.environ, "OBSERVATORY_ETC": str(self.etc), "XDG_STATE_HOME": str(self.folder / "state")}
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "observatory_camerad", str(self.config)]
+            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with self.connect() as camera:
+            waiting.until(lambda: self._state(camera) == "streaming", 30, "frames")
+
+    def _state(self, camera: RemoteDaemon) -> str | None:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return camera.report_status()["state"]
+        except DaemonNotReachable:
+            return None
+
+    def connect(self) -> RemoteDaemon:
+        return connect(NAME, directory=Directory.load(self.etc / "observatory"))
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(20)
