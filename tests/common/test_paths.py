@@ -51,8 +51,8 @@ def test_the_packaged_site_has_all_that_a_simulated_run_needs() -> None:
     site = paths.packaged_site()
     assert (site / "observatory" / "machines.json").is_file()
     assert (site / "observatory" / "daemons.json").is_file()
-    for kind in paths.KINDS:
-        assert paths.instance_of(paths.find_config(kind)) == "test"
+    instances = {kind: [paths.instance_of(path) for path in paths.list_configs(kind)] for kind in paths.KINDS}
+    assert instances == {"focusd": ["test"], "camerad": ["cam1", "cam2"]}
 
 
 @pytest.mark.parametrize(
