@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
-from observatory_common.errors import InvalidChannel, PositionOutsideLimits
+from observatory_common.errors import Blocked, InvalidChannel, PositionOutsideLimits
 from observatory_common.jobs import Job
 from observatory_focusd.controller import Sample
 from observatory_focusd.journal import CONFIRMED, UNCERTAIN
@@ -95,6 +95,17 @@ class Axis:
         if self.sample is None:
             raise InvalidChannel(f"the controller has no channel {self.number}", value=self.number)
         return self.sample
+
+    def require_rest(self) -> None:
+        """Raise Blocked if the motor runs, naming who moves it and until when."""
+        if self.move is not None:
+            job = self.move.job.to_wire()
+            raise Blocked(
+                f"channel {self.number} is moving to {self.move.target_steps:+d} for {job['started_by']},"
+                f" expected to end at {job['expected_end']}"
+            )
+        if self.moving:
+            raise Blocked(f"channel {self.number} is moving, though nobody here asked for it; stop it first")
 
     @property
     def moving(self) -> bool:

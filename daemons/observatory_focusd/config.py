@@ -28,7 +28,7 @@ SCHEMA: dict[str, Any] = {
         "serial_baud": {"type": "integer", "enum": _BAUDS},
         "serial_timeout": _seconds(0.05, 60),
         "idle_loop_delay": _seconds(0.1, 3600),
-        "moving_loop_delay": _seconds(0.02, 60),
+        "moving_loop_delay": _seconds(0.02, 2),
         "move_timeout": _seconds(1, 86400),
         "steps_per_s": {"type": "number", "minimum": 1, "maximum": 1_000_000},
         "channels": {

@@ -163,17 +163,16 @@ class Controller:
         """
         shown: dict[int, Sample] = {}
         answer: bytes | None = None
-        heard = False
+        read_back = False
         for _ in range(_ATTEMPTS):
             for channel in commands.keys() - shown.keys():
                 try:
                     answer = self._link.exchange(commands[channel], protocol.parse_answer, self._reply_timeout_s, interrupted)
-                    heard = True
                 except Silence as silence:
                     log.warning("channel %d: %s", channel, silence)
             try:
                 samples = self.read(interrupted)
-                heard = True
+                read_back = True
             except Silence as silence:
                 log.warning("%s", silence)
                 continue
@@ -181,8 +180,8 @@ class Controller:
             if len(shown) == len(commands):
                 return shown
         text = ", ".join(command.decode("ascii") for command in commands.values())
-        if not heard:
-            raise Silence(f"the controller has answered nothing to {text}")
+        if not read_back:  # an answer alone does not tell what became of it
+            raise Silence(f"the controller does not show what became of {text}")
         if answer == protocol.REFUSED:
             raise CommandFailed(f"the controller refuses {text}", value=text)
         raise CommandFailed(f"the controller does not carry out {text}", value=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -29,6 +30,8 @@ class OpenMove:
     started: str
     started_by: str
     request_id: str | None
+    #: Who wanted it stopped, if nobody has seen that it was.
+    stop_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ class Journal:
                 del requests[next(iter(requests))]
         entry = replace(self.entry(channel), position_state=position_state, move=move)
         self._save({**self._entries, channel: entry}, requests)
+
+    def open_moves(self) -> list[int]:
+        """The channels whose last move is not known to have ended."""
+        return [channel for channel, entry in self._entries.items() if entry.move is not None]
+
+    def stops_owed(self, owed: Mapping[int, str]) -> None:
+        """Record who wants the open moves of channels stopped, so that a restart does not let them run on."""
+        for channel, by in owed.items():
+            entry = self.entry(channel)
+            if entry.move is not None and entry.move.stop_by is None:
+                self.open_move(channel, entry.position_state, replace(entry.move, stop_by=by))
 
     def at_rest(self, channel: int, position_state: str, position_steps: int | None) -> None:
         """Record that no move is under way any more, and what is known now; nothing is written if nothing changed."""

@@ -71,6 +71,7 @@ class SerialLink:
         self._write(command + TERMINATOR)
         self.unanswered += 1
         deadline = time.monotonic() + timeout_s
+        latest = deadline + timeout_s
         accepted: T | None = None
         while True:
             for line in self._read_lines():
@@ -81,7 +82,7 @@ class SerialLink:
                     self.heard_at = time.monotonic()
                     if not self._reply_owed:
                         return accepted
-                    deadline = time.monotonic() + _QUIET_S
+                    deadline = min(time.monotonic() + _QUIET_S, latest)
                 else:
                     log.debug("%s: ignored %r after %r", self.name, line, command)
             if time.monotonic() >= deadline:
@@ -89,6 +90,8 @@ class SerialLink:
                     self._reply_owed = False
                     return accepted
                 self._reply_owed = True
+                if self._received:  # half a line came from somebody who was there
+                    self.unanswered = max(self.unanswered - 1, 0)
                 raise Silence(f"no reply to {command.decode('ascii')} within {timeout_s:g} s")
             if accepted is None and interrupted():
                 self._reply_owed = True

@@ -10,7 +10,6 @@ from typing import Any
 
 from observatory_common import timestamps
 from observatory_common.errors import (
-    Blocked,
     CommandFailed,
     DeviceLost,
     InvalidChannel,
@@ -53,7 +52,7 @@ class Motion:
     ) -> None:
         self.axes = axes
         self.steps_per_s = 1.0
-        self.stops_owed = StopsOwed()
+        self.stops_owed = StopsOwed(journal)
         self._journal = journal
         self._jobs = jobs
         self._events = events
@@ -106,6 +105,8 @@ class Motion:
                 # A controller that had lost its power would have set both numbers equal.
                 axis.position_state = entry.position_state
                 self._adopt(axis, entry.move)
+                if entry.move.stop_by is not None:
+                    self.stops_owed.add([axis.number], entry.move.stop_by)
             else:
                 if sample.moving:
                     self.stops_owed.add([axis.number], _BY_ITSELF)
@@ -118,7 +119,7 @@ class Motion:
                 last = axis.sample.current_steps if axis.sample is not None else None
                 error = DeviceLost(f"the device was lost at {_shown(last)} on the way to {axis.move.target_steps:+d}: {reason}")
                 self._finish(axis, "lost_device", last, error)
-            axis.sample = None
+            axis.sample, axis.slack_taken = None, False
 
     def announce(self, name: str, **data: Any) -> None:
         """Publish an event that concerns no single channel."""
@@ -141,7 +142,7 @@ class Motion:
         if controller.may_have_restarted:  # judge the other channel's move before this one hides the traces
             self.observe(controller, interrupted)
         sample = axis.reading
-        self._require_rest(axis)
+        axis.require_rest()
         if not axis.confirmed and not wanted.accept_uncertain:
             raise Uncertain(
                 f"the position of channel {axis.number} is uncertain: prove it with `focus confirm {axis.number}` or"
@@ -173,6 +174,7 @@ class Motion:
         try:
             samples = controller.stop(channels)
         except (Silence, CommandFailed) as error:
+            self.stops_owed.note()
             raise TimedOut(str(error)) from error
         self.stops_owed.done(channels)
         doubtful = controller.may_have_restarted
@@ -181,8 +183,12 @@ class Motion:
     def zero(self, controller: Controller, channel: int) -> dict[str, Any]:
         """Make the present position of a channel at rest 0; it is confirmed from then on. Moves nothing."""
         axis = self.axis(channel)
-        self._require_rest(axis)
-        axis.sample = controller.zero(channel)
+        axis.require_rest()
+        try:
+            axis.sample = controller.zero(channel)
+        except (Silence, CommandFailed) as error:
+            self._doubt(axis, f"whether it was called zero is not known: {error}")
+            raise
         self._confirm(axis, 0)
         return {"channel": channel, "position_steps": 0}
 
@@ -190,12 +196,10 @@ class Motion:
         """Take the controller's word for the position of a channel at rest. Moves nothing."""
         axis = self.axis(channel)
         self.observe(controller)
-        self._require_rest(axis)
+        axis.require_rest()
         position_steps = axis.reading.current_steps
         self._confirm(axis, position_steps)
         return {"channel": channel, "position_steps": position_steps}
-
-    # readings
 
     def observe(self, controller: Controller, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Take one reading of every channel, a second one if the first is doubtful, and follow the moves."""
@@ -233,7 +237,9 @@ class Motion:
                 )
                 self._finish(axis, "failed", sample.current_steps, early)
         elif time.monotonic() > move.deadline_at:
+            self.stops_owed.add([axis.number], "the daemon")
             stopped = controller.stop([axis.number])[axis.number]
+            self.stops_owed.done([axis.number])
             late = TimedOut(
                 f"channel {axis.number} was stopped at {stopped.current_steps:+d} on the way to {move.target_steps:+d}:"
                 f" it is more than move_timeout ({self._move_timeout_s:g} s) late"
@@ -270,7 +276,12 @@ class Motion:
         if alone:  # at rest a loss of power makes no difference; from here on it does
             controller.kept_its_power()
         try:
-            axis.sample = controller.set_target(axis.number, move.leg_target_steps, interrupted)
+            asked_at = time.monotonic()
+            shown = controller.set_target(axis.number, move.leg_target_steps, interrupted)
+            axis.sample = replace(sample, target_steps=move.leg_target_steps, sent_at=asked_at)
+            if axis.jumped(shown, self.steps_per_s):
+                shown = controller.read(interrupted)[axis.number - 1]
+            axis.sample = shown
             if alone and axis.sample.moving:
                 controller.kept_its_power()
         except CommandFailed as error:
@@ -346,7 +357,7 @@ class Motion:
         self._tell(axis, "position_confirmed", position_steps=position_steps)
 
     def _doubt(self, axis: Axis, why: str) -> None:
-        axis.position_state = UNCERTAIN
+        axis.position_state, axis.slack_taken = UNCERTAIN, False
         self._rest(axis, axis.sample.current_steps if axis.sample is not None else None)
         log.warning("the position of channel %d is uncertain: %s", axis.number, why)
         self._tell(axis, "position_uncertain", reason=why)
@@ -379,16 +390,6 @@ class Motion:
         job.progress(0.0, to_go_s)
         log.info("channel %d runs on to %+d, as the journal has it", axis.number, open_move.target_steps)
         self._tell(axis, "move_adopted", target_steps=open_move.target_steps, job=job.id)
-
-    def _require_rest(self, axis: Axis) -> None:
-        if axis.move is not None:
-            job = axis.move.job.to_wire()
-            raise Blocked(
-                f"channel {axis.number} is moving to {axis.move.target_steps:+d} for {job['started_by']},"
-                f" expected to end at {job['expected_end']}"
-            )
-        if axis.moving:
-            raise Blocked(f"channel {axis.number} is moving, though nobody here asked for it; stop it first")
 
     def _tell(self, axis: Axis, name: str, **data: Any) -> None:
         self._events.publish("focusd", name, {"channel": axis.number, **data})

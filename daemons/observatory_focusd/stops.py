@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection
 
+from observatory_focusd.journal import Journal
+
+log = logging.getLogger("focusd.stops")
+
 
 class StopsOwed:
-    """The channels to be stopped, and who wants it. Thread safe."""
+    """The channels to be stopped, and who wants it. Thread safe, except `note` and `may_run_on`, which are the worker's."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._by: dict[int, str] = {}
         self._lock = threading.Lock()
 
@@ -31,6 +37,17 @@ class StopsOwed:
         """Forget all of them."""
         with self._lock:
             self._by.clear()
+
+    def note(self) -> None:
+        """Write them down: they outlive the daemon."""
+        try:
+            self._journal.stops_owed(self.items())
+        except OSError as error:
+            log.error("the journal cannot be written: %s", error)
+
+    def may_run_on(self) -> list[int]:
+        """Channels that may be moving while nothing can be read: to be stopped, or with a move that has not ended."""
+        return sorted({*self.items(), *self._journal.open_moves()})
 
     def items(self) -> dict[int, str]:
         """The channels and who wants them stopped, in order."""

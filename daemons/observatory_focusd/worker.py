@@ -55,8 +55,6 @@ class Worker:
         self._reading_date: str | None = None
         self._thread = threading.Thread(target=self._run, name="focusd-worker", daemon=True)
 
-    # for other threads
-
     def attach(self, motion: Motion) -> None:
         """Take the channels over; before `start`."""
         self._motion = motion
@@ -82,7 +80,12 @@ class Worker:
 
     def switch_fans(self, enabled: bool) -> None:
         """Switch the fans. Raises as `call`, and CommandFailed where there are none."""
-        self.call(lambda controller: self._switch_fans(controller, enabled))
+
+        def switch(controller: Controller) -> None:
+            controller.set_fans(enabled)
+            self._fans = enabled
+
+        self.call(switch)
 
     def stop(self, channels: Collection[int], by: str) -> list[dict[str, Any]]:
         """Stop channels, before all other work.
@@ -132,16 +135,12 @@ class Worker:
         self._mailbox.put(request)
         return request.wait()
 
-    # in the worker's thread
-
     def publish(self) -> None:
         """Replace the snapshot by what is known now."""
         motion, controller = self._motion, self._controller
         assert motion is not None
-        if controller is None:
-            state = "connecting" if self._wanted else "offline"
-        else:
-            state = "moving" if motion.moving else "idle"
+        away = "connecting" if self._wanted else "offline"
+        state = away if controller is None else "moving" if motion.moving else "idle"
         samples = [axis.sample for axis in motion.axes if axis.sample is not None]
         self.snapshot = Snapshot(
             state=state,
@@ -176,6 +175,9 @@ class Worker:
                 self._release("the daemon, which is shutting down")
             except ObservatoryError as error:
                 log.error("while shutting down: %s", error)
+        elif running := motion.stops_owed.may_run_on():
+            motion.stops_owed.note()
+            log.error("there is no connection: channel %s may be moving", running)
 
     def _turn(self, motion: Motion) -> None:
         """Connect if it is time, carry out one request, or take a reading that is due."""
@@ -191,6 +193,7 @@ class Worker:
             return
         if motion.stops_owed and now >= self._stop_again_at and not self._mailbox.stop_waiting():
             self._repeat_stop(motion, controller)
+            return
         due_at = self._due_at(motion, controller)
         request = self._mailbox.take(min(due_at - now, _LONGEST_WAIT_S))
         if request is not None:
@@ -215,16 +218,13 @@ class Worker:
         assert motion is not None
         try:
             result = request.run()
-        except Silence as silence:
-            self._lose_if_silent(motion)
-            request.fail(TimedOut(str(silence)))
         except Overtaken:
             request.fail(TimedOut("given up for a stop, which is more urgent"))
         except Exception as error:  # noqa: BLE001 - belongs to the caller, who raises it; the worker lives on
-            if isinstance(error, DeviceLost):
+            if isinstance(error, (DeviceLost, Silence)):
                 self._lose_if_silent(motion)
             self.publish()
-            request.fail(error)
+            request.fail(TimedOut(str(error)) if isinstance(error, Silence) else error)
         else:
             self.publish()
             request.succeed(result)
@@ -261,10 +261,6 @@ class Worker:
             log.warning("%s", silence)
         self.publish()
 
-    def _switch_fans(self, controller: Controller, enabled: bool) -> None:
-        controller.set_fans(enabled)
-        self._fans = enabled
-
     def _stop(self, channels: Collection[int], by: str) -> list[dict[str, Any]]:
         motion = self._motion
         assert motion is not None
@@ -272,6 +268,7 @@ class Worker:
             if not self._wanted:
                 raise self._not_connected()
             motion.stops_owed.add(channels, by)
+            motion.stops_owed.note()
             error = self._not_connected()
             raise NotConnected(f"{error}; what moves is stopped as soon as it is connected")
         present = [n for n in channels if motion.axis(n).connected] or list(channels)
@@ -346,10 +343,14 @@ class Worker:
         if controller is None and not self._wanted:
             raise self._not_connected()
         self._wanted = False
+        if controller is None:
+            if running := motion.stops_owed.may_run_on():
+                motion.stops_owed.add(running, by)
+                motion.stops_owed.note()
+                raise TimedOut(f"channel {' and '.join(map(str, running))} may be moving, and is stopped once it is connected")
+            return []
         owed = motion.stops_owed.items()
         motion.stops_owed.clear()
-        if controller is None:
-            return []
         # Without a fresh reading nothing is known to be at rest.
         unread = controller.heard_at < self._read_at
         moving = [axis.number for axis in motion.axes if axis.connected and (axis.moving or axis.number in owed or unread)]

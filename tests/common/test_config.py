@@ -98,7 +98,7 @@ ALSO_RIGHT = {
     "$.temperature_probes": [{}],
     "$.serial_timeout": [3, 0.25],
     "$.idle_loop_delay": [3, 0.25],
-    "$.moving_loop_delay": [3, 0.25],
+    "$.moving_loop_delay": [0.25],
     "$.move_timeout": [3],
     "$.steps_per_s": [3],
     "$.channels[0].limits[0]": [3],

@@ -320,3 +320,67 @@ def test_a_check_of_a_registry_file_that_is_not_there(tmp_path: Path) -> None:
     for name, code in (("machines.json", 0), ("nonexist.json", 78)):
         command = [sys.executable, "-m", "observatory_cli.observatory", "check", str(daemon.etc / "observatory" / name)]
         assert subprocess.run(command, env=daemon.env, capture_output=True, check=False).returncode == code
+
+
+@pytest.mark.parametrize("end", ["kill", "SIGTERM"])
+def test_a_move_that_was_acknowledged_but_not_read_back_is_not_left_running(end: str, tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path, idle_loop_delay=60) as daemon, daemon.connect() as focuser:
+        focuser.report_status()
+        mover = threading.Thread(target=lambda: attempt(lambda: focuser_of(daemon, "set_focus", 1, 5000)))
+        mover.start()
+        waiting.until(lambda: truth(daemon)["moving"], 5, "the motor to move")
+        daemon.simulator.fault("lost", seconds=3)
+        mover.join(20)
+        if end == "kill":
+            attempt(focuser.shutdown)
+        else:
+            assert daemon.terminate() == 0
+        waiting.until(lambda: not truth(daemon)["moving"], 5, "the motor to be stopped")
+
+
+def focuser_of(daemon: observatory.Daemon, method: str, *args: object) -> object:
+    with daemon.connect() as client:
+        return client.call(method, *args)
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])
+def test_a_stop_that_was_promised_outlives_the_daemon(end: str, tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path, serial_timeout=1) as daemon:
+        with daemon.connect() as focuser:
+            focuser.set_focus(1, 5000)
+            waiting.until(lambda: truth(daemon)["moving"], 5, "the motor to move")
+            daemon.simulator.fault("unplug")
+            refused = attempt(lambda: focuser.stop_channel(1))
+            assert isinstance(refused, ObservatoryError)
+            waiting.until(lambda: focuser.report_status()["state"] == "connecting", 10, "the loss to be noticed")
+            attempt(lambda: focuser.stop_channel(1))
+        if end == "SIGTERM":
+            daemon.terminate()
+        else:
+            daemon.kill()
+        assert truth(daemon)["moving"]
+        daemon.simulator.fault("replug")
+        daemon.start()
+        waiting.until(lambda: not truth(daemon)["moving"], 10, "the promised stop")
+
+
+def test_kill_without_a_connection_says_that_a_motor_may_run_and_init_stops_it(tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path, serial_timeout=1) as daemon, daemon.connect() as focuser:
+        focuser.set_focus(1, 5000)
+        waiting.until(lambda: truth(daemon)["moving"], 5, "the motor to move")
+        daemon.simulator.fault("unplug")
+        waiting.until(lambda: focuser.report_status()["state"] == "connecting", 10, "the loss to be noticed")
+        refused = attempt(focuser.shutdown)
+        assert isinstance(refused, ObservatoryError)
+        assert "may be moving" in str(refused)
+        assert focuser.report_status()["state"] == "offline"
+        daemon.simulator.fault("replug")
+        focuser.initialize()
+        waiting.until(lambda: not truth(daemon)["moving"], 10, "the motor to be stopped")
+
+
+def test_an_unacknowledged_zero_is_not_believed(tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path, idle_loop_delay=60, eeprom_steps=(50, 0)) as daemon, daemon.connect() as focuser:
+        daemon.simulator.fault("lost", seconds=3.2)
+        assert isinstance(attempt(lambda: focuser.reset_home_position(1)), ObservatoryError)
+        assert focuser.report_status()["position_state_1"] == "uncertain"
