@@ -176,7 +176,8 @@ def test_ctrl_c_at_any_instant_leaves_no_motor_running(daemon) -> None:
         threading.Event().wait(delay_s)
         mover.send_signal(signal.SIGINT)
         _, error = mover.communicate(timeout=20)
-        assert mover.returncode in (156, -signal.SIGINT)  # the latter: before focus itself had begun
+        before_main = "observatory_common" not in error and "/commands.py" not in error  # while Python itself was starting
+        assert mover.returncode == 156 or (mover.returncode in (1, 130, -signal.SIGINT) and before_main), error
         assert not truth(daemon)["moving"], error
 
 
