@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 import waiting
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and so would be all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class MachineLag:
