@@ -9,13 +9,15 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run test lint bench completion codes clean
+.PHONY: help run test test-pi lint bench completion codes camera-drivers clean
 
 help:
 	@echo "make run    the simulated observatory, in the foreground"
 	@echo "make test   linters, types, layers and all tests"
 	@echo "make lint   the first three"
+	@echo "make test-pi    the camera drivers on a Raspberry Pi, with its own libraries"
 	@echo "make completion, make codes    write what is generated: etc/completion, docs/codes.md"
+	@echo "make camera-drivers    docs/camera-drivers.md, from runs of the drivers; PICAMERA2=PREFIX for one more"
 	@echo "make bench  benchmarks: ratios against baselines of the same run"
 
 run: $(VENV)/.run
@@ -41,6 +43,16 @@ completion: $(VENV)/.run
 
 codes: $(VENV)/.run
 	@$(BIN)/python etc/make/codes >docs/codes.md
+
+test-pi:
+	@etc/make/test-pi
+
+# The committed matrix is not held against the runs that it is to be made from.
+camera-drivers: $(VENV)/.test
+	@reports=$$(mktemp -d); trap 'rm -rf "$$reports"' EXIT; export OBSERVATORY_DRIVER_MATRIX=$$reports/none; \
+	OBSERVATORY_DRIVER_REPORT=$$reports/here.json $(BIN)/python -m pytest tests/camerad/test_driver_contract.py; \
+	[ -z "$(PICAMERA2)" ] || OBSERVATORY_DRIVER_REPORT=$$reports/picamera2.json etc/make/picamera2-tests "$(PICAMERA2)"; \
+	$(BIN)/python etc/make/camera-drivers "$$reports"/*.json
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus,camera]'

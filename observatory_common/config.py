@@ -103,7 +103,8 @@ def _problems(document: Document, error: Any, directory: Directory) -> Iterator[
 
 def _message(keyword: str, expected: Any, error: Any, directory: Directory) -> str:
     if keyword == "type":
-        return f"is not {_TYPES[expected]}{_range_of(error.schema)}"
+        kinds = [expected] if isinstance(expected, str) else expected
+        return f"is not {' or '.join(_TYPES[kind] for kind in kinds)}{_range_of(error.schema)}"
     if keyword == "enum":
         return f"is not one of {', '.join(as_json(value) for value in expected)}"
     if keyword == "format":

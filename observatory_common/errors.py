@@ -30,6 +30,10 @@ class CommandStatus(IntEnum):
     NotConnected = 7, "the device is not connected"
     NotDisconnected = 8, "the device is already connected"
     Stopped = 9, "stopped before it was finished"
+    CameraNotIdle = 11, "the camera is busy"
+    CameraNotAcquiring = 15, "the camera is not taking a sequence"
+    NoRoom = 16, "no room for what would be written"
+    WindowOutsideSensor = 32, "the window is not inside the sensor"
     TimedOut = 40, "did not finish in its time"
     DeviceLost = 41, "the device was lost"
     Uncertain = 42, "the position is uncertain"
@@ -114,6 +118,30 @@ class Stopped(ObservatoryError, RuntimeError):
     """Somebody stopped it before it was finished."""
 
     code = CommandStatus.Stopped
+
+
+class CameraNotIdle(ObservatoryError, RuntimeError):
+    """Not while the camera does something else."""
+
+    code = CommandStatus.CameraNotIdle
+
+
+class CameraNotAcquiring(ObservatoryError, RuntimeError):
+    """There is nothing to be stopped."""
+
+    code = CommandStatus.CameraNotAcquiring
+
+
+class NoRoom(CommandFailed):
+    """It would not fit onto the disk."""
+
+    code = CommandStatus.NoRoom
+
+
+class WindowOutsideSensor(ObservatoryError, ValueError):
+    """A crop that does not lie on the sensor."""
+
+    code = CommandStatus.WindowOutsideSensor
 
 
 class TimedOut(ObservatoryError, TimeoutError):

@@ -38,6 +38,11 @@ class RemoteDevice(ABC):
         """When the device's worker last showed life, in seconds of the monotonic clock; the watchdog depends on it."""
 
     @local
+    def must_restart(self) -> str | None:
+        """Why only a new process can help the device (then the daemon ends with 75); None while it is well."""
+        return None
+
+    @local
     def close(self, deadline_s: float) -> None:
         """Bring the device to rest and end every thread, within about `deadline_s` seconds; wakes all who wait."""
         self.jobs.close()

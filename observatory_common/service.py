@@ -28,7 +28,7 @@ from observatory_common.version import software_version
 
 log = logging.getLogger("service")
 
-_LOOK_AFTER_S = 5.0
+_LOOK_AFTER_S = 1.0
 _STUCK_AFTER_S = 30.0
 _DEVICE_STOPS_WITHIN_S = 3.8
 _SOCKET_STOPS_WITHIN_S = 0.7
@@ -182,6 +182,10 @@ class _Life:
         period_s = _LOOK_AFTER_S if watchdog_s is None else min(watchdog_s / 3, _LOOK_AFTER_S)
         fresh_s = _STUCK_AFTER_S if watchdog_s is None else watchdog_s / 2
         while not self._asked_to_end.wait(period_s):
+            reason = device.must_restart()
+            if reason is not None:
+                log.critical("%s: ending, to be restarted", reason)
+                return ExitCode.DeviceStuck
             idle_s = time.monotonic() - device.last_progress()
             if idle_s < fresh_s:
                 if watchdog_s is not None:

@@ -2,272 +2,342 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from observatory_camerad import encoding, fits
+from observatory_camerad import crop as crops
+from observatory_camerad import wire
+from observatory_camerad.captures import Wish
 from observatory_camerad.config import CameradConfig
-from observatory_camerad.controls import checked
-from observatory_camerad.drivers.base import CameraDriver, Capabilities, Request
-from observatory_camerad.files import FileStore
-from observatory_camerad.hub import LONGEST_WAIT_S, FrameHub
-from observatory_camerad.photos import PhotoWriter, Shot, Taken
-from observatory_camerad.simulator.focuser import Focuser
-from observatory_camerad.timing import Clocks, exposure
-from observatory_camerad.worker import Worker
-from observatory_common import arguments, timestamps
-from observatory_common.access import Caller, control, view
-from observatory_common.errors import CommandFailed, NotConnected, NotDisconnected
+from observatory_camerad.drivers.base import Capabilities
+from observatory_camerad.hub import LONGEST_WAIT_S
+from observatory_camerad.looking import histogram, stream_of
+from observatory_camerad.outputs import PHOTO_FORMATS, RAW_FORMATS
+from observatory_camerad.parts import Parts
+from observatory_camerad.recordings import FORMATS as VIDEO_FORMATS
+from observatory_camerad.status import status
+from observatory_camerad.use_cases import USE_CASES
+from observatory_common import arguments
+from observatory_common.access import Caller, control, local, view
+from observatory_common.errors import NotConnected, NotDisconnected
 from observatory_common.framed import Framed
 from observatory_common.remote import RemoteDevice
 from observatory_common.service import Context
-from observatory_common.storage import StateFile
 
-_STATUS_METADATA = ("ExposureTime", "AnalogueGain", "DigitalGain", "ColourTemperature", "LensPosition", "SensorTemperature")
+_LONGEST_SEQUENCE = 10_000_000
+_LONGEST_INTERVAL_S = 86400.0 * 7
+_FURTHEST_AT_S = 86400.0
 
 
 class Camera(RemoteDevice):
-    """One camera. Sizes are pixels, names and units of controls are libcamera's."""
+    """One camera. Sizes are pixels, names and units of controls are libcamera's, exposures seconds."""
 
     def __init__(self, config: CameradConfig, context: Context) -> None:
         super().__init__("camerad", context.instance, context.boot_id, context.software_version)
-        self._config = config
-        counter = StateFile(context.state_folder / "counter.json")
-        self._output = Path(config.output_path) if config.output_path else context.state_folder / "pictures"
-        self._focuser = None if config.focuser is None else Focuser(config.focuser, context.directory)
-        self._files = FileStore(self._output, config.output_prefix, counter)
-        self._hubs = {
-            name: FrameHub(name, self._encode, timestamps.utc_now) for name in config.configuration.streams if name != "raw"
-        }
-        self._worker = Worker(_driver(config, self._focuser), config.configuration, self._hubs)
-        self._writer = PhotoWriter(self._files, self.events_ring)
+        self._parts = Parts(config, context, self.jobs, lambda name, data: self.events_ring.publish("camerad", name, data))
 
     # a daemon's life
 
+    @local
     def start(self) -> None:
-        """Begin to open the camera."""
-        if self._focuser is not None:
-            self._focuser.start()
-        self._writer.start()
-        self._worker.start()
+        """Begin to open the camera; go on with a sequence that was under way."""
+        self._parts.start()
 
+    @local
     def last_progress(self) -> float:
         """When the camera's thread last showed life, on the monotonic clock."""
-        return self._worker.last_progress()
+        return self._parts.worker.last_progress()
 
+    @local
+    def must_restart(self) -> str | None:
+        """Why the daemon should end to be started again, or None."""
+        return self._parts.worker.must_restart()
+
+    @local
     def close(self, deadline_s: float) -> None:
         """Let go of the camera, write what was taken, end all threads."""
-        for hub in self._hubs.values():
-            hub.close()
-        self._worker.close(deadline_s / 2)
-        self._writer.close(deadline_s / 2)
-        if self._focuser is not None:
-            self._focuser.close()
+        self._parts.close(deadline_s)
         super().close(deadline_s)
-
-    # remote methods
 
     @view
     def report_status(self) -> dict[str, Any]:
         """Everything known now; keys are always there, what is unknown is None."""
-        status = self.common_status()
-        frame_at, metadata = self._worker.frame_at, self._worker.metadata
-        status.update(
-            state=self._worker.state,
-            last_error=self._worker.last_error,
-            reading_age_s=None if frame_at is None else round(time.monotonic() - frame_at, 6),
-            driver=self._config.driver,
-            model=self._worker.capabilities.model if self._worker.capabilities is not None else None,
-            frames=self._worker.frames,
-            output_path=str(self._output),
-            streams={name: self._stream(name) for name in self._config.configuration.streams},
-        )
-        for key in _STATUS_METADATA:
-            status[key] = metadata.get(key)
-        return status
+        return {**self.common_status(), **status(self._parts)}
+
+    @control
+    def initialize(self, caller: Caller) -> dict[str, Any]:
+        """Open the camera. Raises NotDisconnected if it is wanted open already."""
+        if self._parts.worker.state != "offline":
+            raise NotDisconnected("the camera is open already, or being opened")
+        self._parts.worker.want(True)
+        return {"state": self._parts.worker.state}
+
+    @control
+    def shutdown(self, caller: Caller) -> dict[str, Any]:
+        """Let go of the camera, until `initialize`. Raises NotConnected if that is so already, CameraNotIdle in a sequence."""
+        if self._parts.worker.state == "offline":
+            raise NotConnected("the camera is shut down already")
+        self._parts.sequences.require_idle()
+        self._parts.recordings.close()
+        self._parts.worker.want(False)
+        return {"state": self._parts.worker.state}
+
+    # what it can do, what it is set to
 
     @view
     def capabilities(self) -> dict[str, Any]:
         """What this camera is and can do: model, sensor, modes, streams, features. Raises NotConnected."""
-        found = self._capabilities()
-        return {
-            "driver": found.driver,
-            "model": found.model,
-            "location": found.location,
-            "sensor_size": found.sensor_size,
-            "pixel_size_um": found.pixel_size_um,
-            "bayer_pattern": found.bayer_pattern,
-            "modes": [
-                {
-                    "size": mode.size,
-                    "bit_depth": mode.bit_depth,
-                    "format": mode.format,
-                    "crop": mode.crop,
-                    "shortest_frame_us": mode.shortest_frame_us,
-                    "exposure_us": mode.exposure_us,
-                }
-                for mode in found.modes
-            ],
-            "streams": dict(found.streams),
-            "features": sorted(found.features),
-        }
+        return wire.capabilities(self._found())
 
     @view
     def controls(self) -> dict[str, Any]:
-        """The controls that this camera has: type, range, default, unit, names of values. Raises NotConnected."""
-        return {
-            name: {
-                "type": info.type,
-                "count": info.count,
-                "minimum": info.minimum,
-                "maximum": info.maximum,
-                "default": info.default,
-                "unit": info.unit,
-                "description": info.description,
-                "values": dict(info.values),
-            }
-            for name, info in self._capabilities().controls.items()
-        }
+        """The controls that this camera has: type, range, default, unit, names of values, value. Raises NotConnected."""
+        return wire.controls(self._found(), self._parts.settings.controls())
 
     @control
-    def set_controls(self, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
-        """Change controls, all or none. Raises InvalidArgument, naming control, value and range."""
-        taken = checked(values, self._capabilities().controls)
-        self._worker.change(taken)
-        return {"controls": taken}
+    def set_controls(self, caller: Caller, values: dict[str, Any], timeout_s: float = 2.0) -> dict[str, Any]:
+        """Change controls, all or none, and wait up to `timeout_s` (0 to 10) seconds until a frame has them.
+
+        Answers with `controls`, `in_effect` (what that frame's metadata say; None: nothing), `complete`, `frame`, `date`.
+        Raises InvalidArgument, naming control, value and range; NotConnected.
+        """
+        timeout_s = arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S)
+        return self._parts.adjust.set_controls(values, timeout_s)
+
+    @control
+    def set_exposure(self, caller: Caller, exposure_s: float, timeout_s: float = 2.0) -> dict[str, Any]:
+        """Fix the exposure, in seconds; frames become as long as it takes. Raises CameraNotIdle in a sequence."""
+        self._parts.sequences.require_idle()
+        return self._parts.adjust.set_exposure(exposure_s, arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S))
+
+    @control
+    def set_gain(self, caller: Caller, gain: float, timeout_s: float = 2.0) -> dict[str, Any]:
+        """Fix the analogue gain. Raises CameraNotIdle in a sequence."""
+        self._parts.sequences.require_idle()
+        return self._parts.adjust.set_gain(gain, arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S))
+
+    @control
+    def set_crop(
+        self, caller: Caller, crop: list[int] | None = None, zoom: float | None = None, centre: list[float] | None = None
+    ) -> dict[str, Any]:
+        """Zoom and pan: to `crop` [x, y, width, height] on the sensor, or `zoom` (1 to 100) about `centre` (0 to 1 each way).
+
+        Without any of them all of the picture is seen again. Answers as set_controls; ScalerCrop is what it became.
+        Raises WindowOutsideSensor, InvalidArgument, CommandFailed for a camera that cannot.
+        """
+        found = self._found()
+        if crop is not None:
+            wanted = crops.rectangle(crop, found)
+        else:
+            factor = 1.0 if zoom is None else arguments.number("zoom", zoom, 1, crops.LARGEST_ZOOM)
+            middle = (0.5, 0.5) if centre is None else arguments.pair("centre", centre, 0, 1)
+            wanted = crops.zoomed(factor, middle, found) if factor > 1 else crops.whole(found)
+        return self._parts.adjust.set_controls({"ScalerCrop": list(wanted)}, 2.0)
+
+    @control
+    def autofocus(self, caller: Caller) -> dict[str, Any]:
+        """Have the lens find its focus; moves it. Answers with a job, whose result has focused, LensPosition, FocusFoM."""
+        return self._parts.autofocus.start(str(caller)).to_wire()
+
+    @view
+    def use_cases(self) -> dict[str, Any]:
+        """What live, photo, raw and video are: stream, size, format, mode, buffers, controls, and whether they run merged."""
+        running = self._parts.worker.wanted_configuration
+        return {name: wire.use_case(case, running) for name, case in self._parts.settings.use_cases().items()}
+
+    @control
+    def set_use_case(self, caller: Caller, name: str, use_case: dict[str, Any]) -> dict[str, Any]:
+        """Change a use case, or the keys of it that are given; the camera is configured anew, with a gap in the live view.
+
+        Raises InvalidArgument, CommandFailed (the camera refuses; then nothing is changed), Blocked, CameraNotIdle.
+        """
+        self._require_quiet()
+        self._parts.adjust.set_use_case(arguments.choice("name", name, USE_CASES), use_case)
+        return self.use_cases()
+
+    @view
+    def settings(self) -> dict[str, Any]:
+        """What differs from the config: version, changed, use_cases, controls; the names of saved settings."""
+        return self._parts.settings.to_wire()
+
+    @control
+    def save_settings(self, caller: Caller, name: str) -> dict[str, Any]:
+        """Keep use cases and controls as they are now under a name. Raises InvalidArgument."""
+        self._parts.settings.save_set(name)
+        return self.settings()
+
+    @control
+    def load_settings(self, caller: Caller, name: str) -> dict[str, Any]:
+        """Set what was kept under a name. Raises InvalidArgument, and as set_use_case."""
+        self._require_quiet()
+        self._parts.adjust.apply(*self._parts.settings.named_set(name))
+        return self.settings()
+
+    @control
+    def delete_settings(self, caller: Caller, name: str) -> dict[str, Any]:
+        """Forget what was kept under a name. Raises InvalidArgument."""
+        self._parts.settings.delete_set(name)
+        return self.settings()
+
+    @control
+    def reset_settings(self, caller: Caller) -> dict[str, Any]:
+        """Everything as the config says; saved settings stay. Raises as set_use_case."""
+        self._require_quiet()
+        self._parts.adjust.apply({}, {})
+        return self.settings()
+
+    # looking
 
     @view
     def metadata(self) -> dict[str, Any]:
         """The metadata of the latest frame; empty before the first."""
-        return dict(self._worker.metadata)
+        return dict(self._parts.worker.metadata)
 
     @view
-    def frame(self, stream: str, boot_id: str | None = None, newer_than: int = 0, timeout_s: float = 10.0) -> Framed:
-        """The latest frame of a stream as JPEG, as soon as its number is above `newer_than`: number, date, metadata.
+    def frame(self, stream: str = "live", boot_id: str | None = None, newer_than: int = 0, timeout_s: float = 10.0) -> Framed:
+        """The latest frame of a stream (or of the use case `live`) as JPEG, once its number is above `newer_than`.
 
         Whoever names another boot_id is answered with any. After `timeout_s` (0 to 10) seconds the number is None and
         there are no bytes. Raises InvalidArgument.
         """
-        hub = self._hubs[arguments.choice("stream", stream, self._hubs)]
+        hub = self._parts.hubs[stream_of(self._parts, stream)]
         timeout_s = arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S)
-        number = arguments.whole_number("newer_than", newer_than, 0, 2**63) if boot_id == self.boot_id else 0
-        found = hub.newer_than(number, timeout_s)
+        number = arguments.whole_number("newer_than", newer_than, 0, 2**63)
+        found = hub.newer_than(number if boot_id == self.boot_id else 0, timeout_s)
         answer: dict[str, Any] = {"boot_id": self.boot_id, "stream": stream, "number": None, "date": None, "metadata": None}
         if found is None:
             return Framed(answer, b"")
         return Framed({**answer, "number": found.number, "date": found.date, "metadata": found.metadata}, found.jpeg)
 
-    @control
-    def take_photo(self, caller: Caller, format: str = "jpg", stream: str = "main") -> dict[str, Any]:
-        """Take the next frame and write it with its metadata; answers with a job, whose result names the file."""
-        file_format = arguments.choice("format", format, encoding.FORMATS)
-        configuration = self._worker.configuration
-        if configuration is None:
-            raise self._not_connected()
-        wanted = configuration.streams[arguments.choice("stream", stream, self._hubs)]
-        self._files.require_room(wanted.size[0] * wanted.size[1] * 3)
+    @view
+    def packets(self, stream: str = "live", boot_id: str | None = None, after: int = 0, timeout_s: float = 10.0) -> Framed:
+        """H.264 access units of a stream after number `after`, from a key frame on: packets, next, lost, codec, size.
 
-        def take(request: Request) -> Taken:
-            pixels = request.array(stream).copy()
-            return Taken(file_format, lambda: encoding.encode(pixels, wanted.format, file_format), dict(request.metadata))
-
-        return self._shoot("photo", caller, take)
-
-    @control
-    def take_raw(self, caller: Caller) -> dict[str, Any]:
-        """Take the next raw frame and write it as FITS, 16 bits, with its metadata; answers with a job.
-
-        Raises CommandFailed where no raw stream is configured, NotConnected.
+        Encoding starts with the first call and ends 10 s after the last. Raises InvalidArgument.
         """
-        configuration, found = self._worker.configuration, self._capabilities()
-        if configuration is None:
-            raise self._not_connected()
-        if "raw" not in configuration.streams:
-            raise CommandFailed("no raw stream is configured", allowed="a stream raw in the config")
-        stream = configuration.streams["raw"]
-        self._files.require_room(stream.size[0] * stream.size[1] * 2)
-        instrument = fits.Instrument(
-            camera=found.model,
-            driver=found.driver,
-            software_version=self.software_version,
-            sensor_width=found.sensor_size[0],
-            pixel_size_um=found.pixel_size_um,
-            bayer_pattern=stream.format[1:5] if found.bayer_pattern is not None else None,
-            bit_depth=next((mode.bit_depth for mode in found.modes if mode.size == stream.size), 16),
-            site=self._config.site,
+        return self._parts.videos[stream_of(self._parts, stream)].read(boot_id, after, timeout_s)
+
+    @view
+    def histogram(self, stream: str = "live") -> dict[str, Any]:
+        """How the tones of the next frame are spread: 256 counts, mean, saturated share of each plane; `raw` too."""
+        return histogram(self._parts, stream)
+
+    # taking
+
+    @control
+    def take_photo(
+        self, caller: Caller, format: str = "jpg", raw: str | None = None, at: str | None = None, folder: str | None = None
+    ) -> dict[str, Any]:
+        """Take a photo and write it with its metadata; answers with a job, whose result names the files.
+
+        `format`: jpg, png, tiff, bmp, fits (luma); `raw` adds the raw frame of the same request as fits or dng. `at` is when
+        its exposure starts (ISO 8601 UTC, within a day). `folder` is one inside the configured roots. It waits for controls
+        that were changed before. Raises NotConnected, NoRoom, InvalidArgument, CommandFailed.
+        """
+        raw_format = None if raw is None else arguments.choice("raw", raw, RAW_FORMATS)
+        wish = Wish(
+            "photo",
+            arguments.choice("format", format, PHOTO_FORMATS),
+            raw_format,
+            None if folder is None else self._parts.files.folder(folder),
+            _at(at),
         )
+        if raw_format == wish.format:
+            raise arguments.refused("raw", raw, f"another format than the photo's, {format}")
+        return self._parts.shoot(wish, str(caller))
 
-        def take(request: Request) -> Taken:
-            times, metadata = exposure(request.metadata, Clocks.now()), dict(request.metadata)
-            pixels = request.array("raw")[: stream.size[1], : stream.size[0]].copy()
-            return Taken("fits", lambda: fits.encode(pixels, metadata, times, instrument), metadata)
+    @control
+    def take_raw(
+        self, caller: Caller, format: str = "fits", at: str | None = None, folder: str | None = None
+    ) -> dict[str, Any]:
+        """Take a raw frame and write it as fits or dng (tiff: of a camera without raw) with its metadata; see take_photo."""
+        chosen = arguments.choice("format", format, (*RAW_FORMATS, "tiff"))
+        where = None if folder is None else self._parts.files.folder(folder)
+        return self._parts.shoot(Wish("raw", chosen, None, where, _at(at)), str(caller))
 
-        return self._shoot("raw", caller, take)
+    @control
+    def configure(self, caller: Caller, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Set up sequences wholly: exposure (s), gain, format, interval (s), folder; what is not given is the config's.
 
-    def _shoot(self, kind: str, caller: Caller, take: Callable[[Request], Taken]) -> dict[str, Any]:
-        job = self.jobs.start(kind, str(caller), cancel=lambda: None)
-        try:
-            self._worker.capture(Shot(job, self._writer, take))
-        except NotConnected as error:
-            job.finish("lost_device", None, error)
-        return job.to_wire()
+        Raises CameraNotIdle, InvalidArgument.
+        """
+        self._parts.sequences.require_idle()
+        return self._parts.adjust.configure(parameters)
+
+    @control
+    def start_sequence(
+        self, caller: Caller, count: int, interval_s: float | None = None, format: str | None = None
+    ) -> dict[str, Any]:
+        """Take `count` frames (0: until stopped), one each interval (0: as they come); answers with a job.
+
+        `format`: fits, dng (raw), or jpg, png, tiff, bmp (photos). It outlasts a lost camera and a restart of the daemon.
+        Raises CameraNotIdle, NotConnected, NoRoom, InvalidArgument, CommandFailed.
+        """
+        count = arguments.whole_number("count", count, 0, _LONGEST_SEQUENCE)
+        if interval_s is not None:
+            interval_s = arguments.number("interval_s", interval_s, 0, _LONGEST_INTERVAL_S)
+        if format is not None:
+            arguments.choice("format", format, {*PHOTO_FORMATS, *RAW_FORMATS})
+        return self._parts.adjust.start_sequence(count, interval_s, format, str(caller))
+
+    @control
+    def stop_sequence(self, caller: Caller) -> dict[str, Any]:
+        """End the sequence at once; a frame under way is not kept. Raises CameraNotAcquiring without one."""
+        self._parts.sequences.stop()
+        return {"state": "aborting"}
+
+    @control
+    def start_video(
+        self,
+        caller: Caller,
+        duration_s: float | None = None,
+        audio: bool = False,
+        format: str = "mp4",
+        folder: str | None = None,
+    ) -> dict[str, Any]:
+        """Record video as mp4 or h264 until stop_video or for `duration_s` seconds; answers with a job.
+
+        `audio` adds the configured microphone. Raises NotConnected, Blocked, NoRoom, InvalidArgument, CommandFailed.
+        """
+        chosen = arguments.choice("format", format, VIDEO_FORMATS)
+        where = None if folder is None else self._parts.files.folder(folder)
+        if duration_s is not None:
+            duration_s = arguments.number("duration_s", duration_s, 0.1, 7 * 86400)
+        audio = arguments.flag("audio", audio)
+        return self._parts.recordings.start(str(caller), duration_s, audio, chosen, where).to_wire()
+
+    @control
+    def stop_video(self, caller: Caller) -> dict[str, Any]:
+        """End the recording; its job has the result soon. Raises CameraNotAcquiring without one."""
+        self._parts.recordings.stop()
+        return {"state": "stopping"}
+
+    # files
 
     @view
     def files(self) -> list[dict[str, Any]]:
         """The files of this camera: name, size, modified_s."""
-        return self._files.list()
+        return self._parts.files.list()
 
     @view
     def read_file(self, name: str, offset: int = 0) -> Framed:
         """Up to 1 MiB of a file from an offset; at its end also the SHA-256 of all of it."""
-        return self._files.read(name, arguments.whole_number("offset", offset, 0, 2**63))
+        return self._parts.files.read(name, arguments.whole_number("offset", offset, 0, 2**63))
 
     @control
-    def initialize(self, caller: Caller) -> dict[str, Any]:
-        """Open the camera. Raises NotDisconnected if it is wanted open already."""
-        if self._worker.state != "offline":
-            raise NotDisconnected("the camera is open already, or being opened")
-        self._worker.want(True)
-        return {"state": self._worker.state}
+    def delete_files(self, caller: Caller, names: list[str]) -> dict[str, Any]:
+        """Delete pictures and what lies beside them; all of the names must be listed. Answers with deleted, freed_bytes."""
+        return self._parts.files.delete(names)
 
-    @control
-    def shutdown(self, caller: Caller) -> dict[str, Any]:
-        """Let go of the camera, until `initialize`. Raises NotConnected if that is so already."""
-        if self._worker.state == "offline":
-            raise self._not_connected()
-        self._worker.want(False)
-        return {"state": self._worker.state}
-
-    def _stream(self, name: str) -> dict[str, Any]:
-        configuration = self._worker.configuration or self._config.configuration
-        stream = configuration.streams[name]
-        return {"size": stream.size, "format": stream.format}
-
-    def _capabilities(self) -> Capabilities:
-        found = self._worker.capabilities
+    def _found(self) -> Capabilities:
+        found = self._parts.worker.capabilities
         if found is None:
-            raise self._not_connected()
+            raise NotConnected(f"the camera is not there: {self._parts.worker.last_error or self._parts.worker.state}")
         return found
 
-    def _not_connected(self) -> NotConnected:
-        why = self._worker.last_error
-        return NotConnected("the camera is not there" + (f": {why}" if why else ""))
-
-    def _encode(self, request: Request, stream: str) -> bytes:
-        configuration = self._worker.configuration or self._config.configuration
-        return encoding.encode(request.array(stream), configuration.streams[stream].format)
+    def _require_quiet(self) -> None:
+        self._parts.sequences.require_idle()
+        self._parts.recordings.require_none()
 
 
-def _driver(config: CameradConfig, focuser: Focuser | None) -> CameraDriver:
-    if config.driver == "picamera2":
-        from observatory_camerad.drivers.picamera2 import Picamera2Driver
-
-        return Picamera2Driver(config.device, config.tuning_file)
-    from observatory_camerad.simulator.camera import SimulatedCamera, SimulatedOptics
-
-    optics = SimulatedOptics(config.scene.seeing_sigma_pixels)
-    if focuser is not None:
-        optics.focuser_defocus = focuser.defocus_pixels
-    return SimulatedCamera(config.scene, config.sensor, optics)
+def _at(at: Any) -> int | None:
+    return None if at is None else arguments.moment_ns("at", at, _FURTHEST_AT_S)

@@ -3,59 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from observatory_camerad.drivers.base import Configuration, Stream
+from observatory_camerad.names import DEFAULT_PATTERN, FilePattern
+from observatory_camerad.settings import use_case_from
 from observatory_camerad.simulator.focuser import FocuserConfig
-from observatory_camerad.simulator.scene import SceneConfig
+from observatory_camerad.simulator.scene import Mover, SceneConfig
 from observatory_camerad.simulator.sensor import SensorConfig
+from observatory_camerad.use_cases import USE_CASES, Transform, UseCase
 from observatory_common.config import COMMON_PROPERTIES, Document
 from observatory_common.directory import Directory
+from observatory_common.errors import InvalidConfig
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 1e12}
+_ANY_NUMBER = {"type": "number", "minimum": -1e12, "maximum": 1e12}
 _SIZE = {"type": "array", "items": {"type": "integer", "minimum": 2, "maximum": 20000}, "minItems": 2, "maxItems": 2}
-_STREAM = {
+_CONTROLS = {"type": "object", "maxProperties": 100, "description": "controls by libcamera's names; `cam controls` lists them"}
+_USE_CASE = {
     "type": "object",
-    "properties": {"size": _SIZE, "format": {"type": "string", "minLength": 1, "maxLength": 30}},
-    "required": ["size", "format"],
+    "properties": {
+        "stream": {"enum": ["main", "lores", "raw"]},
+        "size": _SIZE,
+        "format": {"type": "string", "minLength": 1, "maxLength": 30},
+        "mode": {"type": "integer", "minimum": 0, "maximum": 100},
+        "buffer_count": {"type": "integer", "minimum": 1, "maximum": 12},
+        "controls": _CONTROLS,
+    },
+    "required": ["stream", "size", "format"],
     "additionalProperties": False,
 }
 
 
-def _numbers(kind: type, whole: tuple[str, ...]) -> dict[str, Any]:
-    """A schema for a dataclass of numbers."""
+def _numbers(kind: type, whole: tuple[str, ...], numbers: Mapping[str, Any] = _NUMBER) -> dict[str, Any]:
+    """A schema for a dataclass of numbers; those without a default are required."""
     count = {"type": "integer", "minimum": 0, "maximum": 2**31}
     return {
         "type": "object",
-        "properties": {f.name: count if f.name in whole else _NUMBER for f in fields(kind)},
+        "properties": {f.name: count if f.name in whole else numbers for f in fields(kind)},
+        "required": [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING],
         "additionalProperties": False,
     }
 
+
+_SCENE = _numbers(SceneConfig, ("seed", "stars"))
+_SCENE["properties"]["movers"] = {"type": "array", "items": _numbers(Mover, (), _ANY_NUMBER), "maxItems": 100}
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         **COMMON_PROPERTIES,
-        "driver": {"enum": ["simulator", "picamera2"]},
-        "device": {"type": "integer", "minimum": 0, "maximum": 100},
+        "driver": {"enum": ["simulator", "picamera2", "v4l2"]},
+        "device": {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "maximum": 100,
+            "minLength": 1,
+            "maxLength": 500,
+            "description": "picamera2: libcamera's number; v4l2: a device, its number, a video file or a network stream",
+        },
         "tuning_file": {"type": "string", "minLength": 1, "maxLength": 500},
+        "transform": {
+            "type": "object",
+            "properties": {"hflip": {"type": "boolean"}, "vflip": {"type": "boolean"}},
+            "additionalProperties": False,
+        },
+        "use_cases": {
+            "type": "object",
+            "properties": dict.fromkeys(USE_CASES, _USE_CASE),
+            "additionalProperties": False,
+        },
+        "controls": _CONTROLS,
         "output_path": {"type": "string", "format": "directory"},
         "output_prefix": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,40}$", "description": "letters, digits, _ . and -"},
-        "configuration": {
+        "output_pattern": {"type": "string", "minLength": 1, "maxLength": 200},
+        "roots": {"type": "array", "items": {"type": "string", "pattern": "^/", "maxLength": 500}, "maxItems": 20},
+        "retention": {
             "type": "object",
             "properties": {
-                "streams": {
-                    "type": "object",
-                    "properties": {"main": _STREAM, "lores": _STREAM, "raw": _STREAM},
-                    "required": ["main"],
-                    "additionalProperties": False,
-                },
-                "mode": {"type": "integer", "minimum": 0, "maximum": 100},
-                "hflip": {"type": "boolean"},
-                "vflip": {"type": "boolean"},
+                "keep_free_mb": {"type": "number", "minimum": 0, "maximum": 1e9},
+                "max_age_days": {"type": "number", "exclusiveMinimum": 0, "maximum": 36500},
             },
-            "required": ["streams"],
+            "additionalProperties": False,
+        },
+        "video": {
+            "type": "object",
+            "properties": {
+                "codec": {"enum": ["auto", "libx264", "h264_v4l2m2m"]},
+                "bitrate": {"type": "integer", "minimum": 10_000, "maximum": 200_000_000},
+                "keyframe_s": {"type": "number", "minimum": 0.1, "maximum": 60},
+                "audio_device": {"type": "string", "minLength": 1, "maxLength": 200},
+                "audio_sync_s": {"type": "number", "minimum": -2, "maximum": 2},
+            },
             "additionalProperties": False,
         },
         "site": {
@@ -71,8 +111,9 @@ SCHEMA: dict[str, Any] = {
         "simulator": {
             "type": "object",
             "properties": {
-                "scene": _numbers(SceneConfig, ("seed", "stars")),
+                "scene": _SCENE,
                 "sensor": _numbers(SensorConfig, ("black_level", "bit_depth")),
+                "faults": {"type": "string", "minLength": 1, "maxLength": 500},
                 "focuser": {
                     "type": "object",
                     "properties": {
@@ -94,6 +135,35 @@ SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class VideoConfig:
+    """How video is encoded (bitrate None: by quality); `audio_device` is ALSA's name of a microphone, None for no sound."""
+
+    codec: str = "auto"
+    bitrate: int | None = None
+    keyframe_s: float = 1.0
+    audio_device: str | None = None
+    audio_sync_s: float = 0.3
+
+
+@dataclass(frozen=True)
+class RetentionConfig:
+    """Which pictures may be deleted: to keep so many bytes free, and what is older; None for never."""
+
+    keep_free_bytes: int | None = None
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """The simulated camera's."""
+
+    scene: SceneConfig
+    sensor: SensorConfig
+    focuser: FocuserConfig | None
+    faults: Path | None
+
+
+@dataclass(frozen=True)
 class CameradConfig:
     """A checked config."""
 
@@ -104,22 +174,38 @@ class CameradConfig:
     gateway_machines: tuple[str, ...]
     state_path: str | None
     driver: str
-    device: int
+    device: int | str
     tuning_file: str | None
+    transform: Transform
+    use_cases: Mapping[str, UseCase]
+    controls: Mapping[str, Any]
     output_path: str | None
+    output_pattern: str
     output_prefix: str
-    configuration: Configuration
+    roots: tuple[Path, ...]
+    retention: RetentionConfig
+    video: VideoConfig
     site: Mapping[str, float]
-    scene: SceneConfig
-    sensor: SensorConfig
-    focuser: FocuserConfig | None
+    simulator: SimulatorConfig
 
 
 def parse(document: Document, directory: Directory) -> CameradConfig:
-    """The config in a document that fits SCHEMA. Pictures are private: by default those may view who may control."""
+    """The config in a document that fits SCHEMA. Pictures are private: by default those may view who may control.
+
+    Raises InvalidConfig for a file name pattern that cannot work, and a device that does not fit its driver.
+    """
     data = document.data
-    simulator = data.get("simulator", {})
     control_machines = tuple(data["control_machines"])
+    device = data.get("device", 0)
+    if data["driver"] == "picamera2" and type(device) is not int:
+        raise document.problem(("device",), "is not the number of a camera, as libcamera lists them")
+    pattern, prefix = data.get("output_pattern", DEFAULT_PATTERN), data.get("output_prefix", "camera")
+    try:
+        FilePattern(pattern, prefix)
+    except InvalidConfig as error:
+        raise document.problem(("output_pattern",), str(error)) from None
+    retention = data.get("retention", {})
+    keep_free_mb, max_age_days = retention.get("keep_free_mb"), retention.get("max_age_days")
     return CameradConfig(
         daemon=data["daemon"],
         log_name=data["log_name"],
@@ -128,23 +214,35 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
         gateway_machines=tuple(data.get("gateway_machines", ())),
         state_path=data.get("state_path"),
         driver=data["driver"],
-        device=data.get("device", 0),
+        device=device,
         tuning_file=data.get("tuning_file"),
+        transform=Transform(**data.get("transform", {})),
+        use_cases={name: _use_case(case) for name, case in data.get("use_cases", {}).items()},
+        controls=use_case_from(UseCase("main", (2, 2), "", controls=data.get("controls", {}))).controls,
         output_path=data.get("output_path"),
-        output_prefix=data.get("output_prefix", "camera"),
-        configuration=_configuration(data.get("configuration", {})),
+        output_pattern=pattern,
+        output_prefix=prefix,
+        roots=tuple(Path(root) for root in data.get("roots", ())),
+        retention=RetentionConfig(
+            None if keep_free_mb is None else round(keep_free_mb * 1e6),
+            None if max_age_days is None else max_age_days * 86400.0,
+        ),
+        video=VideoConfig(**data.get("video", {})),
         site={name: float(value) for name, value in data.get("site", {}).items()},
-        scene=SceneConfig(**simulator.get("scene", {})),
-        sensor=SensorConfig(**simulator.get("sensor", {})),
-        focuser=FocuserConfig(**simulator["focuser"]) if "focuser" in simulator else None,
+        simulator=_simulator(data.get("simulator", {})),
     )
 
 
-def _configuration(data: Mapping[str, Any]) -> Configuration:
-    streams = {name: Stream(tuple(stream["size"]), stream["format"]) for name, stream in data.get("streams", {}).items()}
-    return Configuration(
-        streams or {"main": Stream((1280, 720), "RGB888")},
-        mode=data.get("mode", 0),
-        hflip=data.get("hflip", False),
-        vflip=data.get("vflip", False),
+def _use_case(data: Mapping[str, Any]) -> UseCase:
+    return use_case_from(UseCase(**{**data, "size": tuple(data["size"])}))
+
+
+def _simulator(data: Mapping[str, Any]) -> SimulatorConfig:
+    scene = dict(data.get("scene", {}))
+    scene["movers"] = tuple(Mover(**mover) for mover in scene.get("movers", ()))
+    return SimulatorConfig(
+        SceneConfig(**scene),
+        SensorConfig(**data.get("sensor", {})),
+        FocuserConfig(**data["focuser"]) if "focuser" in data else None,
+        Path(data["faults"]) if "faults" in data else None,
     )

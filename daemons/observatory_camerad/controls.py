@@ -11,9 +11,14 @@ from observatory_common.arguments import shown
 from observatory_common.errors import InvalidArgument
 from observatory_common.json_file import nearest
 
+_AF_MANUAL, _AF_AUTO = 0, 1  # libcamera's numbers
 
-def checked(wanted: Any, known: Mapping[str, ControlInfo]) -> dict[str, Any]:
-    """The values as the driver takes them. Raises InvalidArgument, naming control, value and range."""
+
+def checked(wanted: Any, known: Mapping[str, ControlInfo], in_force: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The values as the driver takes them. Raises InvalidArgument, naming control, value and range.
+
+    With the controls `in_force` it is also checked that they can have an effect beside those.
+    """
     if type(wanted) is not dict or not wanted:
         raise InvalidArgument(f"controls are {shown(wanted)}, expected names and values", value=shown(wanted))
     values = {}
@@ -25,7 +30,49 @@ def checked(wanted: Any, known: Mapping[str, ControlInfo]) -> dict[str, Any]:
                 f"this camera has no control {shown(name)}{hint}", value=shown(name), allowed=", ".join(known)
             )
         values[name] = _value(name, value, info)
+    if in_force is not None:
+        _check_together(values, {**in_force, **values}, known)
     return values
+
+
+def exposure_controls(exposure_us: int, base: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> dict[str, Any]:
+    """What a fixed exposure takes: no auto exposure, and frames that are long enough for it; else the usual ones."""
+    values: dict[str, Any] = {"ExposureTime": exposure_us}
+    if "AeEnable" in known:
+        values["AeEnable"] = False
+    limits = known.get("FrameDurationLimits")
+    if limits is not None:
+        usual = base.get("FrameDurationLimits", (33333, 33333))
+        longest = exposure_us if limits.maximum is None else min(exposure_us, int(limits.maximum))
+        values["FrameDurationLimits"] = (usual[0], max(usual[1], longest))
+    return values
+
+
+def _check_together(values: Mapping[str, Any], all_values: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> None:
+    """Controls that would be ignored, or cut without a word, are refused with what they need. Zero means automatic."""
+    exposure_us, limits = all_values.get("ExposureTime"), all_values.get("FrameDurationLimits")
+    if exposure_us and limits and exposure_us > limits[1] and values.keys() & {"ExposureTime", "FrameDurationLimits"}:
+        raise _unfit(
+            f"an ExposureTime of {exposure_us} us does not fit into frames of {limits[1]} us (FrameDurationLimits)",
+            exposure_us,
+            f"at most {limits[1]} us, or longer FrameDurationLimits in the same call",
+        )
+    if values.get("AeEnable") is True and values.get("ExposureTime") and values.get("AnalogueGain"):
+        raise _unfit("AeEnable is true, but ExposureTime and AnalogueGain are fixed", True, "one or the other")
+    if values.get("AwbEnable") is True and "ColourGains" in values:
+        raise _unfit("AwbEnable is true, but ColourGains are fixed", True, "one or the other")
+    mode = all_values.get("AfMode", _AF_MANUAL)
+    if "AfMode" in known and "LensPosition" in values and mode != _AF_MANUAL:
+        raise _unfit("LensPosition has no effect while the camera focuses", values["LensPosition"], "with AfMode Manual")
+    if "AfTrigger" in values and mode != _AF_AUTO:
+        raise _unfit("AfTrigger has no effect in this AfMode", values["AfTrigger"], "with AfMode Auto")
+    crop = values.get("ScalerCrop")
+    if crop is not None and (crop[2] < 1 or crop[3] < 1):
+        raise _unfit(f"ScalerCrop {list(crop)} is empty", list(crop), "a width and height above 0")
+
+
+def _unfit(message: str, value: Any, allowed: str) -> InvalidArgument:
+    return InvalidArgument(f"{message}, expected {allowed}", value=shown(value), allowed=allowed)
 
 
 def _value(name: str, value: Any, info: ControlInfo) -> Any:

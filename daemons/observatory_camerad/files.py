@@ -1,88 +1,310 @@
-"""Files of pictures: names that never collide, written whole or not at all, listed and read."""
+"""Files of pictures: names that never collide, written whole or not at all, listed, read and deleted."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import os
 import re
-import shutil
+import stat
 import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from observatory_common.errors import CommandFailed, InvalidArgument
+from observatory_camerad import disk
+from observatory_camerad.digests import Digests
+from observatory_camerad.metadata import strict_json
+from observatory_camerad.names import FilePattern, checked_folder
+from observatory_common.arguments import shown
+from observatory_common.errors import CommandFailed, InvalidArgument, NoRoom
 from observatory_common.framed import Framed
-from observatory_common.storage import StateFile, write_atomic
+from observatory_common.storage import StateCorrupt, StateFile, write_atomic
+
+__all__ = ["COMPANIONS", "FileStore", "Group", "NoRoom"]
+
+log = logging.getLogger("camerad.files")
 
 LONGEST_PIECE = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
-_SPARE_BYTES = 16 << 20
+COMPANIONS = (".json", ".thumb.jpg")  # endings of what belongs to a picture or video, and goes with it
+MOST_DELETED = 1000
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,149}")
+_LEFT_OVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # what write_atomic leaves of NAME when it is killed
+_UNDER_WAY = re.compile(r"\.?(.+)\.part")  # what is being recorded, or waits to be recovered
+_LATEST = 64  # so many numbers back, at most, a kill has left metadata without their picture
+
+_Own = dict[tuple[int, str], list[str]]  # names by number and stem, pictures before what belongs to them
+
+
+@dataclass(frozen=True)
+class Group:
+    """The files of one number that this camera wrote into its output folder: picture, metadata, thumbnail.
+
+    `allocated` is what the disk gets back for them, in bytes; `under_way` says that something of it is still written.
+    """
+
+    count: int
+    names: tuple[str, ...]
+    size: int
+    allocated: int
+    modified_s: float
+    under_way: bool
 
 
 class FileStore:
-    """The folder of one camera's pictures. Thread safe."""
+    """The folder of one camera's pictures, and the number in their names. Thread safe.
 
-    def __init__(self, folder: Path, prefix: str, counter: StateFile) -> None:
+    `prefix` is that of the default pattern, or a FilePattern. Captures may also go into folders inside `roots`.
+    """
+
+    def __init__(self, folder: Path, prefix: str | FilePattern, counter: StateFile, roots: Sequence[Path] = ()) -> None:
         self._folder = folder
-        self._prefix = prefix
+        self._pattern = FilePattern(prefix=prefix) if isinstance(prefix, str) else prefix
         self._counter = counter
+        self._roots = tuple(roots)
         self._lock = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True)
-        state = counter.load() or {}
-        self._count = max(int(state.get("count", 0)), self._highest())
+        self._digests = Digests()
+        self._seen: set[Path] = set()
+        self._count = self._loaded()
+        try:
+            with self._lock:
+                self._prepare(folder)
+        except CommandFailed as error:  # it may come back, as a disk that is mounted late
+            log.error("%s; captures are refused until it can be used", error)
 
-    def next_stem(self) -> str:
-        """The next name, without its ending; the number is kept over restarts and never given twice."""
+    # writing
+
+    def folder(self, wanted: Any = None) -> Path:
+        """The folder of a capture: an absolute name inside one of the roots, or None for the output folder.
+
+        Raises InvalidArgument, naming what is allowed.
+        """
+        return self._folder if wanted is None else checked_folder(wanted, self._roots)
+
+    def next_stem(self, kind: str = "photo", start_ns: int | None = None, folder: Path | None = None) -> str:
+        """The next name, without its ending; its number is kept over restarts and never given twice. Raises CommandFailed."""
         with self._lock:
+            self._prepare(folder or self._folder)
+            stem = self._pattern.stem(self._count + 1, kind, start_ns)
+            with disk.told(self._counter.path.parent):
+                self._counter.save({"count": self._count + 1})
             self._count += 1
-            self._counter.save({"count": self._count})
-            return f"{self._prefix}-{self._count:08d}"
+            return stem
 
-    def require_room(self, size: int) -> None:
-        """Raise CommandFailed before anything is written, if it would not fit."""
-        free = shutil.disk_usage(self._folder).free
-        if free < size + _SPARE_BYTES:
-            raise CommandFailed(
-                f"no room in {self._folder}: needs {size + _SPARE_BYTES} bytes, has {free}", value=free, allowed=str(size)
-            )
+    def require_room(self, size: int, folder: Path | None = None) -> None:
+        """Raise NoRoom before anything is written if `size` bytes would not fit, CommandFailed if nothing can be written."""
+        folder = folder or self._folder
+        with self._lock:
+            self._prepare(folder)
+        disk.require_room(folder, size)
 
-    def save(self, name: str, data: bytes, metadata: dict[str, Any]) -> None:
-        """Write a picture and the JSON of its metadata beside it; the picture appears last, whole."""
-        self.require_room(len(data))
-        stem = name.partition(".")[0]
-        write_atomic(self._folder / f"{stem}.json", json.dumps(metadata, indent=1).encode())
-        write_atomic(self._folder / name, data)
+    def save(self, name: str, data: bytes, metadata: Mapping[str, Any] | None, folder: Path | None = None) -> None:
+        """Write a file, and the JSON of its metadata beside it (None: no JSON); both whole or not at all.
+
+        Raises NoRoom, and CommandFailed if the folder cannot be written or the file exists.
+        """
+        target = self._free_path(name, folder or self._folder)
+        text = None if metadata is None else strict_json(metadata)
+        self.require_room(len(data) + len(text or b""), folder)
+        with disk.told(target.parent, len(data)), self._beside(target, text):
+            write_atomic(target, data)
+
+    def adopt(self, part: Path, name: str, metadata: Mapping[str, Any] | None) -> None:
+        """Give a file that was written elsewhere in its folder its name, with the JSON of its metadata beside it.
+
+        Raises CommandFailed; then the part is left as it was.
+        """
+        target = self._free_path(name, part.parent)
+        text = None if metadata is None else strict_json(metadata)
+        with disk.told(target.parent, len(text or b"")):
+            descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise CommandFailed(f"{part} is no file", value=str(part))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            with self._beside(target, text):
+                os.replace(part, target)
+            disk.sync_folder(target.parent)
+
+    @contextmanager
+    def _beside(self, target: Path, text: bytes | None) -> Iterator[None]:
+        """The JSON is there before its picture; it goes again if the picture fails, unless it was there already."""
+        beside = target.with_suffix(".json")
+        new = text is not None and not beside.exists()
+        if text is not None:
+            write_atomic(beside, text)
+        try:
+            yield
+        except BaseException:
+            if new:
+                beside.unlink(missing_ok=True)
+            raise
+
+    def _free_path(self, name: str, folder: Path) -> Path:
+        if not _listed(name):
+            raise CommandFailed(f"{shown(name)} is no name for a file", value=shown(name), allowed="letters, digits, _ . and -")
+        if os.path.lexists(folder / name):
+            raise CommandFailed(f"{folder / name} exists already", value=name)
+        return folder / name
+
+    # reading
 
     def list(self) -> list[dict[str, Any]]:
-        """All files, oldest name first: name, size, modified (seconds since 1970)."""
-        found = []
-        for entry in sorted(os.scandir(self._folder), key=lambda entry: entry.name):
-            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                status = entry.stat()
-                found.append({"name": entry.name, "size": status.st_size, "modified_s": status.st_mtime})
-        return found
+        """All files of the output folder, by name: name, size, modified_s (seconds since 1970). Raises CommandFailed."""
+        return [
+            {"name": name, "size": status.st_size, "modified_s": status.st_mtime}
+            for name, status in sorted(_entries(self._folder).items())
+            if _listed(name)
+        ]
+
+    def groups(self) -> tuple[Group, ...]:
+        """What this camera wrote into its output folder, in the order of the numbers. Raises CommandFailed."""
+        entries = _entries(self._folder)
+        under_way = self._under_way(entries)
+        return tuple(
+            Group(
+                count,
+                tuple(names),
+                sum(entries[name].st_size for name in names),
+                sum(entries[name].st_blocks * 512 for name in names if entries[name].st_nlink == 1),
+                max(entries[name].st_mtime for name in names),
+                stem in under_way,
+            )
+            for (count, stem), names in sorted(self._own(entries).items())
+        )
 
     def read(self, name: Any, offset: int) -> Framed:
-        """Up to 1 MiB of a file, with its size, and at its end the SHA-256 of all of it."""
-        path = self._path(name)
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(LONGEST_PIECE)
-            answer: dict[str, Any] = {"name": name, "size": size, "offset": offset, "eof": offset + len(data) >= size}
-            answer["sha256"] = None
-            if answer["eof"]:
-                file.seek(0)
-                answer["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-        return Framed(answer, data)
+        """Up to 1 MiB of a file, with its size, and at its end the SHA-256 of all of it. Raises InvalidArgument."""
+        missing = _missing(name)
+        if type(name) is not str or not _listed(name):
+            raise missing
+        try:  # a link must not lead outside, and a pipe must not block
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            raise missing from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise missing
+        with os.fdopen(descriptor, "rb") as file:
+            with disk.told(self._folder, doing="read"):
+                file.seek(min(offset, status.st_size))
+                data = file.read(LONGEST_PIECE)
+                eof = offset + len(data) >= status.st_size
+                sha256 = self._digests.after(file, status, offset, data, eof)
+        return Framed({"name": name, "size": status.st_size, "offset": offset, "eof": eof, "sha256": sha256}, data)
 
-    def _path(self, name: Any) -> Path:
-        if type(name) is not str or not _NAME.fullmatch(name) or not (self._folder / name).is_file():
-            raise InvalidArgument(f"there is no file {name!r:.100}", value=str(name)[:100], allowed="a name that files() lists")
-        return self._folder / name
+    def free_bytes(self) -> int:
+        """What can still be written into the output folder. Raises CommandFailed."""
+        return disk.free_bytes(self._folder)
 
-    def _highest(self) -> int:
-        """The largest number among the files, in case the counter was lost."""
-        pattern = re.compile(rf"{re.escape(self._prefix)}-(\d{{8}})\.")
-        return max((int(found[1]) for entry in os.scandir(self._folder) if (found := pattern.match(entry.name))), default=0)
+    # deleting
+
+    def delete(self, names: Any) -> dict[str, Any]:
+        """Delete files that `list` lists, and metadata and thumbnail of each of the camera's own that goes: deleted, bytes.
+
+        Raises InvalidArgument before anything is deleted if one of the names is not such a file; CommandFailed.
+        """
+        if type(names) is not list or not 1 <= len(names) <= MOST_DELETED:
+            allowed = f"a list of 1 to {MOST_DELETED} names that files() lists"
+            raise InvalidArgument(f"names is {shown(names)}, expected {allowed}", value=shown(names), allowed=allowed)
+        entries = _entries(self._folder)
+        for name in names:
+            if type(name) is not str or not _listed(name) or name not in entries:
+                raise _missing(name)
+        wanted = dict.fromkeys(names)
+        for group in self._own(entries).values():
+            pictures = [name for name in group if not name.endswith(COMPANIONS)]
+            if pictures and all(name in wanted for name in pictures):
+                wanted.update(dict.fromkeys(group))
+        return self.remove(wanted)
+
+    def remove(self, names: Iterable[str]) -> dict[str, Any]:
+        """Delete files of the output folder by names that are known to be good: deleted, bytes. Raises CommandFailed."""
+        deleted: list[str] = []
+        freed = 0
+        with disk.told(self._folder, doing="changed"):
+            for name in names:
+                path = self._folder / name
+                try:
+                    size = path.lstat().st_size
+                    path.unlink()
+                except FileNotFoundError:
+                    continue
+                deleted.append(name)
+                freed += size
+            disk.sync_folder(self._folder)
+        return {"deleted": deleted, "bytes": freed}
+
+    # the number, and what a crash left
+
+    def _loaded(self) -> int:
+        """The number given last, as far as the counter knows."""
+        try:
+            state = self._counter.load()
+            count = 0 if state is None else state.get("count")
+            if type(count) is not int or not 0 <= count < 10**12:
+                raise StateCorrupt(f"{self._counter.path} holds the count {shown(count)}", value=shown(count))
+        except StateCorrupt as error:
+            log.error("%s; numbers go on after the highest among the files", error)
+            return 0
+        return count
+
+    def _prepare(self, folder: Path) -> None:
+        """Before a folder is first used: numbers go on after the highest in it, and what a crash left there goes."""
+        if folder in self._seen:
+            return
+        if folder == self._folder:
+            with disk.told(folder, doing="made"):
+                folder.mkdir(parents=True, exist_ok=True)
+        entries = _entries(folder)
+        own = self._own(entries)
+        self._count = max([self._count, *(count for count, _ in own)])
+        left_over = [name for name in entries if (found := _LEFT_OVER.fullmatch(name)) and self._pattern.match(found[1])]
+        under_way = self._under_way(entries)
+        for (count, stem), names in own.items():
+            if names == [f"{stem}.json"] and count > self._count - _LATEST and stem not in under_way:
+                left_over += names
+        for name in left_over:
+            log.warning("removed %s, which was never finished", folder / name)
+            with disk.told(folder):
+                (folder / name).unlink(missing_ok=True)
+        self._seen.add(folder)
+
+    def _own(self, entries: Iterable[str]) -> _Own:
+        """The camera's own files by number and stem."""
+        found: _Own = {}
+        for name in sorted(entries, key=lambda name: (name.endswith(COMPANIONS), name)):
+            if _listed(name) and (own := self._pattern.match(name)) is not None:
+                found.setdefault((own[1], own[0]), []).append(name)
+        return found
+
+    def _under_way(self, entries: Iterable[str]) -> set[str]:
+        """The stems of what is being recorded."""
+        parts = (part[1] for name in entries if (part := _UNDER_WAY.fullmatch(name)))
+        return {own[0] for part in parts if (own := self._pattern.match(part)) is not None}
+
+
+def _entries(folder: Path) -> dict[str, os.stat_result]:
+    """All regular files of a folder, hidden ones too, links not followed. Raises CommandFailed."""
+    found = {}
+    with disk.told(folder, doing="read"), os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    found[entry.name] = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # it went meanwhile
+                continue
+    return found
+
+
+def _listed(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and not name.endswith(".part")
+
+
+def _missing(name: Any) -> InvalidArgument:
+    return InvalidArgument(f"there is no file {shown(name)}", value=shown(name), allowed="a name that files() lists")

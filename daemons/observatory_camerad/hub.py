@@ -2,54 +2,74 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from observatory_camerad.drivers.base import Request
+from observatory_camerad.frames import Frame
+from observatory_common.errors import CommandFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger("camerad.hub")
 
 _LOOKS_FOR_S = 10.0  # after its last call a viewer counts for so long
 LONGEST_WAIT_S = 10.0
 
+Encode = Callable[["np.ndarray", str], bytes]
+
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """An encoded frame and its number, which grows from 1 in each run of the daemon."""
+    """An encoded frame; its number is that of the camera's frame, which grows from 1 in each run of the daemon."""
 
     number: int
     jpeg: bytes
-    metadata: dict[str, Any]
+    metadata: Mapping[str, Any]
     date: str
 
 
 class FrameHub:
-    """One stream's latest frame. `publish` belongs to the camera's thread, `newer_than` to any other."""
+    """One stream's latest frame, encoded by a thread of its own. `offer` belongs to the camera's thread.
 
-    def __init__(self, stream: str, encode: Callable[[Request, str], bytes], now: Callable[[], str]) -> None:
+    `on_event` is told `stream_started` and `stream_stopped`.
+    """
+
+    def __init__(
+        self, stream: str, encode: Encode, now: Callable[[], str], on_event: Callable[[str, dict[str, Any]], None]
+    ) -> None:
         self.stream = stream
         self._encode = encode
         self._now = now
+        self._on_event = on_event
         self._changed = threading.Condition()
+        self._offered: tuple[Frame, np.ndarray, str] | None = None
         self._latest: LiveFrame | None = None
-        self._number = 0
         self._wanted_until = 0.0
         self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"camerad-live-{stream}", daemon=True)
 
     @property
     def watched(self) -> bool:
         """Whether somebody has looked in the last 10 s."""
         return time.monotonic() < self._wanted_until
 
-    def publish(self, request: Request) -> None:
-        """Offer a frame; encodes it if somebody looks. Waits for nobody."""
-        if not self.watched:
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def offer(self, frame: Frame) -> None:
+        """A frame, which replaces one that the encoder has not begun yet. Waits for nobody."""
+        stream = frame.configuration.streams.get(self.stream)
+        if stream is None or not self.watched:
             return
-        jpeg = self._encode(request, self.stream)
+        pixels = frame.array(self.stream)
         with self._changed:
-            self._number += 1
-            self._latest = LiveFrame(self._number, jpeg, dict(request.metadata), self._now())
+            self._offered = (frame, pixels, stream.format)
             self._changed.notify_all()
 
     def newer_than(self, number: int, timeout_s: float) -> LiveFrame | None:
@@ -58,14 +78,49 @@ class FrameHub:
             if not self.watched:
                 self._latest = None  # it is as old as the last viewer
             self._wanted_until = time.monotonic() + timeout_s + _LOOKS_FOR_S
+            self._changed.notify_all()
             self._changed.wait_for(
                 lambda: self._closed or (self._latest is not None and self._latest.number > number), timeout_s
             )
             latest = self._latest
             return latest if latest is not None and latest.number > number else None
 
-    def close(self) -> None:
-        """Wake everybody who waits."""
+    def close(self, deadline_s: float = 1.0) -> None:
+        """Wake everybody who waits, and end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(deadline_s)
+
+    def _run(self) -> None:
+        while self._wait_for_viewer():
+            self._on_event("stream_started", {"stream": self.stream})
+            while (offered := self._next()) is not None:
+                frame, pixels, stream_format = offered
+                try:
+                    jpeg = self._encode(pixels, stream_format)
+                except CommandFailed as error:
+                    log.error("stream %s: %s", self.stream, error)
+                    continue
+                with self._changed:
+                    self._latest = LiveFrame(frame.number, jpeg, frame.metadata, self._now())
+                    self._changed.notify_all()
+            self._on_event("stream_stopped", {"stream": self.stream})
+
+    def _wait_for_viewer(self) -> bool:
+        with self._changed:
+            while not self._closed and not self.watched:
+                self._changed.wait()  # for newer_than or close
+            return not self._closed
+
+    def _next(self) -> tuple[Frame, np.ndarray, str] | None:
+        """The frame to be encoded; None when nobody looks any more."""
+        with self._changed:
+            while self._offered is None:
+                left_s = self._wanted_until - time.monotonic()
+                if self._closed or left_s <= 0:
+                    return None
+                self._changed.wait(left_s)
+            offered, self._offered = self._offered, None
+            return offered

@@ -1,19 +1,17 @@
-"""Photos: one frame each, encoded and written by a thread of its own so that the camera never waits for a disk."""
+"""Photos: encoded and written by a thread of its own so that the camera never waits for a disk."""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from observatory_camerad.drivers.base import Request
 from observatory_camerad.files import FileStore
-from observatory_common.errors import CommandFailed, DeviceLost, ObservatoryError
-from observatory_common.events import EventRing
-from observatory_common.jobs import Job
+from observatory_common.errors import CommandFailed, ObservatoryError
 
 log = logging.getLogger("camerad.photos")
 
@@ -22,21 +20,39 @@ MOST_WAITING = 8
 
 @dataclass(frozen=True)
 class Taken:
-    """What was taken of a frame: how to make a file of it, with which ending, and what goes beside it."""
+    """What was taken of a frame: by ending how to make the bytes of each file, and the metadata that go beside them.
 
-    ending: str
-    encode: Callable[[], bytes]
-    metadata: dict[str, Any]
+    All files of a shot have the same stem; the one named last is the picture, and appears last.
+    """
+
+    kind: str
+    start_ns: int
+    encoders: Mapping[str, Callable[[], bytes]]
+    metadata: Mapping[str, Any]
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Who is told what became of a shot, in the writer's thread. `before` is told the picture's name ahead of its writing."""
+
+    written: Callable[[dict[str, Any]], None]
+    failed: Callable[[ObservatoryError], None]
+    before: Callable[[str], None] = field(default=lambda name: None)
 
 
 class PhotoWriter:
     """Encodes and writes what was taken, in turn."""
 
-    def __init__(self, files: FileStore, events: EventRing) -> None:
+    def __init__(self, files: FileStore) -> None:
         self._files = files
-        self._events = events
-        self._taken: queue.Queue[tuple[Job, Taken] | None] = queue.Queue(MOST_WAITING)
+        self._taken: queue.Queue[tuple[Taken, Outcome] | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="camerad-photos", daemon=True)
+
+    @property
+    def waiting(self) -> int:
+        """How many are not written yet."""
+        return self._taken.unfinished_tasks
 
     def start(self) -> None:
         """Begin."""
@@ -50,41 +66,35 @@ class PhotoWriter:
             log.error("photos still wait to be written")
         self._thread.join(deadline_s)
 
-    def add(self, job: Job, taken: Taken) -> None:
+    def add(self, taken: Taken, outcome: Outcome) -> None:
         """Called in the camera's thread: never waits."""
         try:
-            self._taken.put_nowait((job, taken))
+            self._taken.put_nowait((taken, outcome))
         except queue.Full:
-            job.finish("failed", None, CommandFailed(f"{MOST_WAITING} photos wait already to be written"))
+            outcome.failed(CommandFailed(f"{MOST_WAITING} photos wait already to be written"))
 
     def _run(self) -> None:
         while (waiting := self._taken.get()) is not None:
-            job, taken = waiting
+            taken, outcome = waiting
             try:
-                data = taken.encode()
-                name = f"{self._files.next_stem()}.{taken.ending}"
-                self._files.save(name, data, taken.metadata)
+                self._write(taken, outcome)
             except ObservatoryError as error:
-                job.finish("failed", None, error)
+                outcome.failed(error)
             except OSError as error:
-                job.finish("failed", None, CommandFailed(f"the photo could not be written: {error}"))
-            else:
-                self._events.publish("camerad", "photo_taken", {"name": name, "job": job.id})
-                job.finish("succeeded", {"name": name, "size": len(data), "metadata": taken.metadata})
+                outcome.failed(CommandFailed(f"the photo could not be written: {error}"))
+            except Exception as error:
+                log.exception("unexpected error while a photo was written")
+                outcome.failed(CommandFailed(f"the photo could not be written: {error}"))
+            finally:
+                self._taken.task_done()
 
-
-class Shot:
-    """A capture that waits for its frame; `take` copies what it needs of it, in the camera's thread."""
-
-    def __init__(self, job: Job, writer: PhotoWriter, take: Callable[[Request], Taken]) -> None:
-        self._job = job
-        self._writer = writer
-        self._take = take
-
-    def frame(self, request: Request) -> None:
-        """Pixels and metadata of one request, which belong together."""
-        self._writer.add(self._job, self._take(request))
-
-    def lost(self, error: ObservatoryError) -> None:
-        """The camera went first."""
-        self._job.finish("lost_device", None, DeviceLost(str(error)))
+    def _write(self, taken: Taken, outcome: Outcome) -> None:
+        encoded = {ending: encode() for ending, encode in taken.encoders.items()}
+        stem = self._files.next_stem(taken.kind, taken.start_ns)
+        names = [f"{stem}.{ending}" for ending in encoded]
+        outcome.before(names[-1])
+        for name, data in zip(names, encoded.values(), strict=True):
+            self._files.save(name, data, dict(taken.metadata), taken.folder)
+        size = sum(len(data) for data in encoded.values())
+        folder = None if taken.folder is None else str(taken.folder)
+        outcome.written({"name": names[-1], "names": names, "folder": folder, "size": size, "metadata": dict(taken.metadata)})

@@ -41,16 +41,18 @@ def exposure(metadata: Mapping[str, Any], clocks: Clocks) -> Exposure:
 
     SensorTimestamp (boot clock) and FrameWallClock (UTC) mark the start of the readout, which is the end of the
     exposure (raspberrypi/picamera2 issues 787 and 821). FrameWallClock was in microseconds before mid-2025 and is absent
-    on older libcamera, so it is believed only where it agrees with the boot clock.
+    on older libcamera, so it is believed only where it agrees with the boot clock. Where the camera does not say how long
+    it exposed (USB cameras), start and end are one, and the error is a frame's duration.
     """
-    exposure_ns = round(metadata["ExposureTime"] * 1000)
+    exposure_ns = round((metadata.get("ExposureTime") or 0) * 1000)
+    error_s = 0.001 if exposure_ns else metadata.get("FrameDuration", 0) / 1e6 + 0.001
     boot_ns, wall = metadata.get("SensorTimestamp"), metadata.get("FrameWallClock")
     by_boot = clocks.wall_ns if boot_ns is None else clocks.wall_ns - (clocks.boot_ns - boot_ns)
     for candidate in () if wall is None else (wall, wall * 1000):
         if abs(candidate - by_boot) < _AGREE_NS:
-            return Exposure(candidate - exposure_ns, candidate, "FrameWallClock", 0.001)
+            return Exposure(candidate - exposure_ns, candidate, "FrameWallClock", error_s)
     if boot_ns is not None:
-        return Exposure(by_boot - exposure_ns, by_boot, "CLOCK_BOOTTIME", 0.001)
+        return Exposure(by_boot - exposure_ns, by_boot, "CLOCK_BOOTTIME", error_s)
     frame_ns = round(metadata.get("FrameDuration", 0) * 1000)  # between its end and now lies at least its own transfer
     return Exposure(by_boot - frame_ns - exposure_ns, by_boot - frame_ns, "system clock", 0.1 + frame_ns / 1e9)
 

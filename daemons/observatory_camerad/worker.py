@@ -5,61 +5,113 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration, Request
-from observatory_camerad.hub import FrameHub
-from observatory_common.errors import DeviceLost, NotConnected, ObservatoryError
+from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration
+from observatory_camerad.failures import Failures
+from observatory_camerad.frames import Frame
+from observatory_camerad.inbox import Inbox
+from observatory_camerad.session import STALLED_AFTER_S, Session
+from observatory_camerad.settings import Settings
+from observatory_camerad.shots import Change, Reconfiguration, Shot
+from observatory_camerad.use_cases import Transform, UseCase, defaults, standing
+from observatory_common.errors import CommandFailed, DeviceLost, NotConnected, ObservatoryError
 
 log = logging.getLogger("camerad.worker")
 
 _LOOK_EVERY_S = 0.5
-_STALLED_AFTER_S = 2.0  # and two frame durations
-_BACK_OFF_S = (0.2, 2.0)
-
-
-class Capture(Protocol):
-    """Somebody who waits for a frame. Both are called in the camera's thread and must be quick."""
-
-    def frame(self, request: Request) -> None:
-        """Here it is; what is needed of it must be copied."""
-
-    def lost(self, error: ObservatoryError) -> None:
-        """It will not come."""
+_BACK_WITHIN_S = 5.0
+_OPENED_WITHIN_S = 60.0  # cameras that are sent their firmware first need so long
 
 
 class Worker:
-    """Runs the camera. What it knows is read from other threads without waiting."""
+    """Runs the camera. What it knows is read from other threads without waiting.
 
-    def __init__(self, driver: CameraDriver, configuration: Configuration, hubs: Mapping[str, FrameHub]) -> None:
+    `on_event` is told `camera_lost` and `camera_back`; `consumers` get every frame, in the camera's thread.
+    """
+
+    def __init__(
+        self,
+        driver: CameraDriver,
+        settings: Settings,
+        transform: Transform,
+        failures: Failures,
+        consumers: Iterable[Callable[[Frame], None]],
+        on_event: Callable[[str, dict[str, Any]], None],
+    ) -> None:
         self.capabilities: Capabilities | None = None
-        self.configuration: Configuration | None = None
-        self.metadata: Mapping[str, Any] = {}
-        self.frames = 0
-        self.frame_at: float | None = None
         self.last_error: str | None = None
+        self.frame_at: float | None = None
         self._driver = driver
-        self._wanted_configuration = configuration
-        self._hubs = hubs
-        self._lock = threading.Lock()
-        self._captures: list[Capture] = []
-        self._controls: dict[str, Any] = {}
-        self._changes: dict[str, Any] = {}
+        self._settings = settings
+        self._transform = transform
+        self._failures = failures
+        self._consumers = tuple(consumers)
+        self._on_event = on_event
+        self._inbox = Inbox()
+        self._session: Session | None = None
+        self._frames = 0
+        self._gap_s: float | None = None
+        self._metadata: Mapping[str, Any] = {}
         self._wanted = True
         self._closing = threading.Event()
+        self._woken = threading.Event()
         self._changed = threading.Condition()
         self._progress_at = time.monotonic()
+        self._opening = False
+        self._lost_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="camerad-worker", daemon=True)
 
     # from any thread
 
     @property
     def state(self) -> str:
-        """`offline` (told to be), `connecting`, `streaming`."""
+        """`offline` (told to be), `initializing`, `idle` (frames come)."""
         if not self._wanted:
             return "offline"
-        return "streaming" if self.configuration is not None else "connecting"
+        return "idle" if self._session is not None else "initializing"
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """As the camera has it; None without a camera."""
+        session = self._session
+        return None if session is None else session.configuration
+
+    @property
+    def wanted_configuration(self) -> Configuration | None:
+        """As it was asked of the camera; None without a camera."""
+        session = self._session
+        return None if session is None else session.wanted
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Those of the latest frame of this run."""
+        session = self._session
+        return session.metadata or self._metadata if session is not None else self._metadata
+
+    @property
+    def frames(self) -> int:
+        """How many have come in this run."""
+        session = self._session
+        return self._frames if session is None else session.frames
+
+    @property
+    def gap_s(self) -> float | None:
+        """How long the last change of configuration kept the standing one without frames."""
+        session = self._session
+        return self._gap_s if session is None or session.gap_s is None else session.gap_s
+
+    @property
+    def frame_s(self) -> float:
+        """How long the frame under way may take."""
+        session = self._session
+        return 0.1 if session is None else session.longest_frame_s()
+
+    @property
+    def failures_in_a_row(self) -> int:
+        """Over restarts too, until frames have come for a minute."""
+        return self._failures.in_a_row
 
     def start(self) -> None:
         """Begin to open the camera."""
@@ -69,113 +121,158 @@ class Worker:
         """When it last showed life, on the monotonic clock."""
         return self._progress_at
 
+    def must_restart(self) -> str | None:
+        """Why only a new process can help: the camera's library does not return, or the camera is lost and not back."""
+        now = time.monotonic()
+        silent_s = now - self._progress_at
+        bound_s = _OPENED_WITHIN_S if self._opening else STALLED_AFTER_S + _BACK_WITHIN_S
+        if silent_s > bound_s + _LOOK_EVERY_S:
+            return f"the camera's library has not returned for {silent_s:.0f} s"
+        lost_at = self._lost_at
+        if lost_at is not None and now - lost_at > _BACK_WITHIN_S and self._wanted and not self._failures.alert:
+            return f"the camera was lost {now - lost_at:.0f} s ago ({self.last_error})"
+        return None
+
     def close(self, deadline_s: float) -> None:
         """Let go of the camera and end the thread."""
         self._closing.set()
-        self._driver.interrupt()
+        self._wake()
         self._thread.join(deadline_s)
         if self._thread.is_alive():
             log.error("the camera's thread did not end within %g s", deadline_s)
 
     def want(self, open_it: bool) -> None:
-        """Whether the camera is to be open."""
+        """Whether the camera is to be open; waits up to 4 s for it."""
         self._wanted = open_it
-        self._driver.interrupt()
+        self._wake()
         with self._changed:
-            self._changed.wait_for(lambda: (self.configuration is not None) == open_it, 4.0)
+            self._changed.wait_for(lambda: (self._session is not None) == open_it, 4.0)
 
-    def capture(self, capture: Capture) -> None:
-        """Give `capture` the next frame. Raises NotConnected without a camera."""
-        with self._lock:
-            if self.configuration is None:
-                raise NotConnected(f"the camera is not there: {self.last_error or self.state}")
-            self._captures.append(capture)
+    def take(self, shot: Shot) -> None:
+        """Have a frame taken. Raises NotConnected without a camera, Blocked when too many wait."""
+        self.require()
+        self._inbox.add_shot(shot)
 
-    def change(self, values: Mapping[str, Any]) -> None:
-        """Have controls changed with the next frame, and again whenever the camera is opened."""
-        with self._lock:
-            self._controls.update(values)
-            self._changes.update(values)
+    def change(self, values: Mapping[str, Any]) -> Change:
+        """Have controls changed. Raises NotConnected without a camera."""
+        self.require()
+        return self._inbox.add_change(values)
+
+    def reconfigure(self, wanted: Configuration, held: bool = False) -> Reconfiguration:
+        """Have another standing configuration; while it is held, no shot may leave it. Raises NotConnected."""
+        self.require()
+        return self._inbox.add_reconfiguration(wanted, held)
+
+    def require(self) -> Session:
+        """What is open now. Raises NotConnected."""
+        session = self._session
+        if session is None:
+            raise NotConnected(f"the camera is not there: {self.last_error or self.state}")
+        return session
+
+    def _wake(self) -> None:
+        self._woken.set()
+        self._driver.interrupt()
 
     # in its own thread
 
     def _run(self) -> None:
-        pause_s = _BACK_OFF_S[0]
         while not self._closing.is_set():
             self._progress_at = time.monotonic()
+            self._woken.clear()
             if not self._wanted:
-                self._closing.wait(0.05)
+                self._lost_at = None
+                self._woken.wait(_LOOK_EVERY_S)
                 continue
+            session: Session | None = None
+            pause_s = 0.0
             try:
-                self._open()
-                pause_s = _BACK_OFF_S[0]
-                self._stream()
+                session = self._open()
+                self._stream(session)
             except ObservatoryError as error:
-                self._failed(error)
+                pause_s = self._failed(error, session)
             except Exception as error:
                 log.exception("unexpected error of the camera")
-                self._failed(error)
+                pause_s = self._failed(error, session)
             finally:
-                self._shut(DeviceLost(f"the camera was lost: {self.last_error}"))
-            if self._wanted and not self._closing.wait(pause_s):
-                pause_s = min(pause_s * 2, _BACK_OFF_S[1])
+                self._shut(session)
+            self._pause(pause_s)
 
-    def _open(self) -> None:
-        self.capabilities = self._driver.open()
-        configuration = self._driver.configure(self._wanted_configuration)
-        with self._lock:
-            self._changes = dict(self._controls)
-            self.configuration = configuration
-        self.last_error = None
-        with self._changed:
-            self._changed.notify_all()
-        log.info("the camera is open: %s", self.capabilities.model)
+    def _open(self) -> Session:
+        self._opening = True
+        try:
+            session = Session(self._driver, self._inbox, self._settings, self._transform, self._consumers, self._frames)
+            self._settings.configure_defaults(defaults(session.capabilities))
+            session.configure(self._start_configuration(session))
+        finally:
+            self._opening = False
+            self._progress_at = time.monotonic()
+        self.capabilities = session.capabilities
+        return session
 
-    def _stream(self) -> None:
-        last_at = time.monotonic()
-        frame_s = 0.1
+    def _start_configuration(self, session: Session) -> Configuration:
+        try:
+            return standing(self._settings.use_cases(), self._transform)
+        except CommandFailed:
+            log.error("the use cases that were set cannot be had: those of the camera itself are run")
+            cases: Mapping[str, UseCase] = defaults(session.capabilities)
+            return standing(cases, self._transform)
+
+    def _stream(self, session: Session) -> None:
         while self._wanted and not self._closing.is_set():
             self._progress_at = time.monotonic()
-            with self._lock:
-                changes, self._changes = self._changes, {}
-            if changes:
-                self._driver.set_controls(changes)
-            request = self._driver.next_request(_LOOK_EVERY_S)
-            now = time.monotonic()
-            if request is None:
-                if now - last_at > _STALLED_AFTER_S + 2 * frame_s:
-                    raise DeviceLost(f"no frame for {now - last_at:.1f} s")
+            if session.step(_LOOK_EVERY_S) is None:
                 continue
-            try:
-                last_at, frame_s = now, request.metadata.get("FrameDuration", 100_000) / 1e6
-                self._hand_on(request)
-            finally:
-                request.release()
+            self.frame_at = time.monotonic()
+            if self._session is None:
+                self._arrived(session)
+            self._failures.frame()
 
-    def _hand_on(self, request: Request) -> None:
-        self.frames += 1
-        self.frame_at, self.metadata = time.monotonic(), request.metadata
-        with self._lock:
-            captures, self._captures = self._captures, []
-        for capture in captures:
-            capture.frame(request)
-        for hub in self._hubs.values():
-            hub.publish(request)
+    def _arrived(self, session: Session) -> None:
+        """Its first frame: only now it is there."""
+        self.last_error = None
+        if self._lost_at is not None:
+            self._on_event("camera_back", {"after_s": round(time.monotonic() - self._lost_at, 3)})
+        self._lost_at = None
+        self._session = session
+        log.info("the camera is open: %s", session.capabilities.model)
+        with self._changed:
+            self._changed.notify_all()
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, session: Session | None) -> float:
         if str(error) != self.last_error:
             log.error("%s", error)
         self.last_error = str(error)
+        if session is None:
+            return self._failures.not_there()
+        if self._session is session:
+            self._lost_at = time.monotonic()
+            self._on_event("camera_lost", {"error": self.last_error})
+        was_alert = self._failures.alert
+        pause_s = self._failures.failed()
+        if self._failures.alert and not was_alert:
+            self._on_event("camera_alert", {"failures_in_a_row": self._failures.in_a_row, "error": self.last_error})
+        return pause_s
 
-    def _shut(self, error: DeviceLost) -> None:
-        with self._lock:
-            self.configuration = None
-            captures, self._captures = self._captures, []
+    def _pause(self, pause_s: float) -> None:
+        until = time.monotonic() + pause_s
+        while self._wanted and not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
+            self._progress_at = time.monotonic()
+            self._woken.wait(min(left_s, _LOOK_EVERY_S))
+
+    def _shut(self, session: Session | None) -> None:
+        self._session = None
+        self._opening = True  # closing may take as long
+        self._progress_at = time.monotonic()
         try:
             self._driver.close()
         except (ObservatoryError, OSError) as failure:
             log.error("closing the camera: %s", failure)
-        for capture in captures:
-            capture.lost(error)
+        self._opening = False
+        if session is not None:
+            self._frames, self._metadata = session.frames, session.metadata or self._metadata
+            self._gap_s = session.gap_s if session.gap_s is not None else self._gap_s
+            why = self.last_error or "it was closed"
+            session.end(DeviceLost(f"the camera was lost: {why}"))
         with self._changed:
             self._changed.notify_all()

@@ -1,45 +1,115 @@
-"""What every camera driver must do, whatever is behind it. A driver that cannot run here says why."""
+"""What every camera driver must do, whatever is behind it. What a driver does not offer, or cannot run here, says why.
+
+A real V4L2 device is tested too if OBSERVATORY_TEST_V4L2 is its path.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
+import os
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from driver_matrix import not_by_stack, not_here, not_offered
 
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration, Stream
 from observatory_common.errors import CommandFailed, NotConnected, ObservatoryError
 
 
-def simulated() -> CameraDriver:
-    from observatory_camerad.simulator.camera import SimulatedCamera, SimulatedOptics
+def simulated(absent: bool, video: Path) -> CameraDriver:
+    from observatory_camerad.simulator.camera import Faults, SimulatedCamera, SimulatedOptics
     from observatory_camerad.simulator.scene import SceneConfig
     from observatory_camerad.simulator.sensor import SensorConfig
 
-    return SimulatedCamera(SceneConfig(), SensorConfig(), SimulatedOptics(1.4))
+    return SimulatedCamera(SceneConfig(), SensorConfig(), SimulatedOptics(1.4), Faults(refuse_open=absent))
 
 
-def picamera2() -> CameraDriver:
+def picamera2(absent: bool, video: Path) -> CameraDriver:
     if importlib.util.find_spec("picamera2") is None:
-        pytest.skip("needs the Picamera2 library (Raspberry Pi OS has it; elsewhere it must be built)")
+        not_here("needs the Picamera2 library (Raspberry Pi OS has it; elsewhere it must be built)")
     from observatory_camerad.drivers.picamera2 import Picamera2Driver
 
-    return Picamera2Driver()
+    return Picamera2Driver(99 if absent else 0)
 
 
-DRIVERS: dict[str, Callable[[], CameraDriver]] = {"simulator": simulated, "picamera2": picamera2}
+def v4l2_file(absent: bool, video: Path) -> CameraDriver:
+    from observatory_camerad.drivers.v4l2 import V4l2Driver
+
+    return V4l2Driver(str(video.with_name("absent.avi") if absent else video))
+
+
+def v4l2_device(absent: bool, video: Path) -> CameraDriver:
+    from observatory_camerad.drivers.v4l2 import V4l2Driver
+
+    path = os.environ.get("OBSERVATORY_TEST_V4L2")
+    if path is None:
+        not_here("needs a USB camera, whose path is in OBSERVATORY_TEST_V4L2")
+    return V4l2Driver("/dev/video9999" if absent else path)
+
+
+DRIVERS: dict[str, Callable[[bool, Path], CameraDriver]] = {
+    "simulator": simulated,
+    "picamera2": picamera2,
+    "v4l2-file": v4l2_file,
+    "v4l2-device": v4l2_device,
+}
+CHOSEN = [name for name in os.environ.get("OBSERVATORY_CONTRACT_DRIVERS", "").split(",") if name] or list(DRIVERS)
 MAIN = Stream((640, 480), "RGB888")
+FRAMES_TO_CONVERGE = 90
 
 
-@pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest) -> Iterator[CameraDriver]:
-    made = DRIVERS[request.param]()
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of video, 25 frames, no two sides or quarters alike, with something that moves."""
+    path = tmp_path_factory.mktemp("video") / "camera.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480))
+    scene = np.zeros((480, 640, 3), np.uint8)
+    for number, place in enumerate(np.random.default_rng(1).integers((30, 30), (610, 450), (60, 2))):
+        cv2.circle(scene, tuple(map(int, place)), 4 + number % 9, (90 + number, 255 - number, 160), -1)
+    for number in range(25):
+        frame = scene.copy()
+        cv2.rectangle(frame, (10 + 4 * number, 230), (30 + 4 * number, 250), (255, 255, 255), -1)
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.fixture(params=CHOSEN)
+def driver(request: pytest.FixtureRequest, video: Path) -> Iterator[CameraDriver]:
+    made = DRIVERS[request.param](False, video)
     yield made
     made.close()
+
+
+def software_stack(driver: CameraDriver) -> str | None:
+    """What stands under the driver instead of hardware, if so: libcamera reaches any real camera through a media device."""
+    if type(driver).__name__ == "Picamera2Driver" and not list(Path("/dev").glob("media*")):
+        return "a libcamera pipeline in software, without image processing"
+    return None
+
+
+def expect(done: bool, driver: CameraDriver, what: str) -> None:
+    """Something that hardware does: a software stack may be without, anything else fails."""
+    stack = software_stack(driver)
+    if not done and stack is not None:
+        not_by_stack(f"{what} ({stack})")
+    assert done, what
+
+
+def offered(opened: Capabilities, *names: str) -> None:
+    """Skip, with the reason, what the driver's own list of controls does not have."""
+    missing = [name for name in names if name not in opened.controls]
+    if missing:
+        not_offered(f"{opened.model} has no control {', '.join(missing)}")
 
 
 @pytest.fixture
@@ -57,11 +127,43 @@ def latest(driver: CameraDriver, count: int = 1):
     return request
 
 
+def metadata_when(driver: CameraDriver, wanted: Callable[[Any], bool], frames: int = 15) -> tuple[Any, bool]:
+    """The metadata of the first of so many frames that are as wanted, or of the last; and whether they are."""
+    for _ in range(frames):
+        request = latest(driver)
+        metadata = dict(request.metadata)
+        request.release()
+        if wanted(metadata):
+            return metadata, True
+    return metadata, False
+
+
+def manual(opened: Capabilities, **values: Any) -> dict[str, Any]:
+    """The values, with auto exposure off where there is one."""
+    return {**({"AeEnable": False} if "AeEnable" in opened.controls else {}), **values}
+
+
+def picture(driver: CameraDriver, count: int = 4) -> np.ndarray:
+    """The main stream in grey, smoothed so that noise and a pixel's shift count little."""
+    request = latest(driver, count)
+    grey = cv2.cvtColor(request.array("main"), cv2.COLOR_BGR2GRAY).astype(np.float32)
+    request.release()
+    return cv2.GaussianBlur(grey, (0, 0), 3)
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two pictures: 1 for the same."""
+    spread = float(one.std() * other.std())
+    return 1.0 if spread == 0 else float(np.mean((one - one.mean()) * (other - other.mean()))) / spread
+
+
 def test_capabilities_are_complete(driver: CameraDriver, opened: Capabilities) -> None:
-    assert opened.driver in DRIVERS
+    assert opened.driver in {name.split("-")[0] for name in DRIVERS}
     assert opened.model
     assert opened.sensor_size[0] > 0
-    assert {"ExposureTime", "AnalogueGain", "FrameDurationLimits"} <= set(opened.controls)
+    assert {"main", "lores"} <= set(opened.streams)
+    assert opened.modes
+    assert "ScalerCrop" in opened.controls
     for name, info in opened.controls.items():
         assert info.type in ("bool", "int", "float"), name
         assert info.count >= 1
@@ -121,8 +223,12 @@ def test_metadata_have_libcameras_names_and_units(driver: CameraDriver, opened: 
     request = latest(driver, 3)
     metadata = request.metadata
     request.release()
-    assert isinstance(metadata["ExposureTime"], int)
+    if "ExposureTime" in opened.controls and "ExposureTime" in metadata:  # a device need not say what it has chosen
+        assert isinstance(metadata["ExposureTime"], int)
+    assert isinstance(metadata["FrameDuration"], int)
     assert metadata["FrameDuration"] > 0
+    assert isinstance(metadata["SensorTimestamp"], int)
+    assert len(metadata["ScalerCrop"]) == 4
     assert abs(metadata["SensorTimestamp"] - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) < 5e9
 
 
@@ -137,18 +243,146 @@ def test_sensor_time_goes_on_from_frame_to_frame(driver: CameraDriver, opened: C
 
 
 def test_a_control_is_in_effect_some_frames_later(driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, "ExposureTime")
     driver.configure(Configuration({"main": MAIN}))
     latest(driver).release()
-    wanted = {"ExposureTime": 7000}
-    wanted.update({"AeEnable": False} if "AeEnable" in opened.controls else {})
-    driver.set_controls(wanted)
-    for _ in range(15):
-        request = latest(driver)
-        exposure_us = request.metadata["ExposureTime"]
-        request.release()
-        if abs(exposure_us - 7000) < 100:  # rounded to whole lines of the sensor
-            return
-    pytest.fail(f"the exposure is {exposure_us} us 15 frames after 7000 us were asked for")
+    driver.set_controls(manual(opened, ExposureTime=7000))
+    metadata, done = metadata_when(
+        driver,
+        lambda m: abs(m["ExposureTime"] - 7000) < 100,  # rounded to whole lines
+        1 + opened.control_delay_frames,  # one is under way
+    )
+    assert done, metadata
+
+
+def test_a_gain_is_what_was_asked_for_after_rounding(driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, "AnalogueGain")
+    info = opened.controls["AnalogueGain"]
+    wanted = round(info.minimum + (info.maximum - info.minimum) / 4)
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    driver.set_controls(manual(opened, AnalogueGain=float(wanted)))
+    metadata, done = metadata_when(driver, lambda m: m["AnalogueGain"] == pytest.approx(wanted, rel=0.02))
+    assert done, metadata
+
+
+@pytest.mark.parametrize(
+    "name", ["ExposureTime", "AnalogueGain", "Brightness", "Contrast", "ScalerCrop", "FrameDurationLimits"]
+)
+def test_a_control_out_of_range_is_refused_or_clipped(name: str, driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, name)
+    info = opened.controls[name]
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    below = None if info.minimum is None else info.minimum - 1
+    above = None if info.maximum is None or info.maximum >= 2**31 - 1 else info.maximum + 1  # libcamera's are 32 bits
+    for value in (below, above):
+        if value is None:
+            continue
+        value = float(value) if info.type == "float" else int(value)
+        try:
+            driver.set_controls(manual(opened, **{name: value if info.count == 1 else (value,) * info.count}))
+        except CommandFailed as error:
+            assert name in str(error)
+        if value == above and info.unit == "us":  # a clipped one may last for minutes
+            driver.set_controls({name: info.default})
+    metadata, _ = metadata_when(driver, lambda m: False, opened.control_delay_frames)
+    if name in metadata and info.count == 1:
+        expect(info.minimum <= metadata[name] <= info.maximum, driver, f"{name} out of range is taken as it is")
+
+
+def test_scaler_crop_in_effect_is_in_the_metadata(driver: CameraDriver, opened: Capabilities) -> None:
+    width, height = opened.sensor_size
+    wanted = (width // 4, height // 4, width // 2, height // 2)
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    driver.set_controls({"ScalerCrop": wanted})
+    metadata, done = metadata_when(
+        driver, lambda m: all(abs(a - b) <= 16 for a, b in zip(m["ScalerCrop"], wanted, strict=True))
+    )
+    assert done, metadata
+
+
+def test_scaler_crop_shows_that_part_of_the_scene(driver: CameraDriver, opened: Capabilities) -> None:
+    width, height = opened.sensor_size
+    main = Stream((640, 640 * height // width & ~1), "RGB888")  # nothing is cut off for its shape
+    driver.configure(Configuration({"main": main}))
+    whole = picture(driver)
+    driver.set_controls({"ScalerCrop": (0, 0, width // 2, height // 2)})
+    cropped = picture(driver, 8)
+    rows, columns = whole.shape[0] // 2, whole.shape[1] // 2
+    quarter = cv2.resize(whole[:rows, :columns], cropped.shape[::-1])
+    expect(
+        likeness(cropped, quarter) > likeness(cropped, whole) + 0.2, driver, "ScalerCrop is echoed, the picture is not cropped"
+    )
+
+
+@pytest.mark.parametrize("flips", ["hflip", "vflip", "hflip and vflip"])
+def test_flips_turn_the_picture_over(flips: str, driver: CameraDriver, opened: Capabilities) -> None:
+    straight = Configuration({"main": MAIN})
+    driver.configure(straight)
+    before = picture(driver)
+    wanted = replace(straight, hflip="hflip" in flips, vflip="vflip" in flips)
+    actual = driver.configure(wanted)
+    expect((actual.hflip, actual.vflip) == (wanted.hflip, wanted.vflip), driver, "flips come back as identity")
+    flipped = before[:: -1 if wanted.vflip else 1, :: -1 if wanted.hflip else 1]
+    after = picture(driver)
+    assert likeness(after, flipped) > likeness(after, before) + 0.2
+
+
+def test_frame_duration_limits_pace_the_frames(driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, "FrameDurationLimits")
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    wanted = manual(opened, ExposureTime=5000) if "ExposureTime" in opened.controls else {}
+    for frame_us in (100_000, 50_000):
+        driver.set_controls({**wanted, "FrameDurationLimits": (frame_us, frame_us)})
+        metadata, done = metadata_when(driver, lambda m: abs(m["FrameDuration"] - frame_us) < frame_us / 10)  # noqa: B023
+        assert done, metadata
+        stamps = []
+        for _ in range(6):
+            request = latest(driver)
+            stamps.append(request.metadata["SensorTimestamp"])
+            request.release()
+        gaps_us = [(later - earlier) / 1000 for earlier, later in itertools.pairwise(stamps)]
+        assert statistics.median(gaps_us) == pytest.approx(frame_us, rel=0.2)
+
+
+def test_auto_exposure_chooses_for_itself(driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, "AeEnable", "ExposureTime")
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    driver.set_controls({"AeEnable": False, "ExposureTime": 1000})
+    metadata_when(driver, lambda m: abs(m.get("ExposureTime", 0) - 1000) < 100)
+    driver.set_controls({"AeEnable": True})
+    _, done = metadata_when(driver, lambda m: abs(m.get("ExposureTime", 0) - 1000) > 200, FRAMES_TO_CONVERGE // 2)
+    if not done and opened.driver != "v4l2":
+        driver.set_controls({"AeEnable": True, "ExposureTime": 0})  # how older libcamera gives the time back
+        _, done = metadata_when(driver, lambda m: abs(m.get("ExposureTime", 0) - 1000) > 200, FRAMES_TO_CONVERGE // 2)
+    expect(done, driver, "auto exposure does nothing")
+
+
+def test_auto_white_balance_chooses_for_itself(driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, "AwbEnable", "ColourGains")
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    driver.set_controls({"AwbEnable": False, "ColourGains": (1.0, 4.0)})
+    _, done = metadata_when(driver, lambda m: m["ColourGains"] == pytest.approx((1.0, 4.0), abs=0.05))
+    expect(done, driver, "ColourGains do nothing")
+    driver.set_controls({"AwbEnable": True})
+    _, done = metadata_when(driver, lambda m: abs(m["ColourGains"][1] - 4.0) > 0.2, FRAMES_TO_CONVERGE)
+    expect(done, driver, "auto white balance does nothing")
+
+
+def test_autofocus_ends_in_a_result(driver: CameraDriver, opened: Capabilities) -> None:
+    offered(opened, "AfMode", "AfTrigger")
+    driver.configure(Configuration({"main": MAIN}))
+    latest(driver).release()
+    driver.set_controls({"AfMode": 1})
+    latest(driver, 3).release()
+    driver.set_controls({"AfTrigger": 0})
+    _, done = metadata_when(driver, lambda m: m.get("AfState") in (2, 3), FRAMES_TO_CONVERGE)  # focused, failed
+    expect(done, driver, "autofocus does nothing")
 
 
 def test_it_can_be_configured_anew_while_it_runs(driver: CameraDriver, opened: Capabilities) -> None:
@@ -179,6 +413,36 @@ def test_a_wait_is_bounded_and_can_be_ended(driver: CameraDriver, opened: Capabi
         request.release()
     assert time.monotonic() - began < 10
     held.release()
+
+
+def test_it_can_be_closed_while_another_thread_waits(driver: CameraDriver, opened: Capabilities) -> None:
+    driver.configure(Configuration({"main": MAIN}))
+
+    def watch() -> None:
+        while (request := driver.next_request(10)) is not None:
+            request.release()
+
+    watcher = threading.Thread(target=watch, name="watcher")
+    watcher.start()
+    began = time.monotonic()
+    driver.interrupt()
+    watcher.join(5)
+    assert not watcher.is_alive()
+    driver.close()
+    assert time.monotonic() - began < 10
+    with pytest.raises(NotConnected):
+        driver.next_request(0.1)
+
+
+@pytest.mark.parametrize("driver_name", CHOSEN)  # the camera it makes is another than the fixture's
+def test_a_camera_that_is_not_there_is_said_soon(driver_name: str, video: Path) -> None:
+    absent = DRIVERS[driver_name](True, video)
+    began = time.monotonic()
+    with pytest.raises(NotConnected) as refused:
+        absent.open()
+    assert time.monotonic() - began < 5
+    assert len(str(refused.value)) > 10
+    absent.close()
 
 
 def test_a_refused_configuration_is_an_error_of_ours(driver: CameraDriver, opened: Capabilities) -> None:

@@ -1,36 +1,25 @@
-"""The simulated camera: photons, noise, colours, algorithms, delays and faults as the model says."""
+"""The simulated camera: photons, noise, places, pace and clocks as the model says, and its page."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from simulated import camera, frames
 
+from observatory_camerad import timing
 from observatory_camerad.drivers.base import Configuration, Stream
-from observatory_camerad.simulator.camera import MODES, SIZE, Faults, SimulatedCamera, SimulatedOptics
-from observatory_camerad.simulator.scene import Scene, SceneConfig, Star, temperature_of, tint, white_gains
+from observatory_camerad.simulator.clocks import LeapingClocks, SystemClocks
+from observatory_camerad.simulator.faults import KNOWN, Faults
+from observatory_camerad.simulator.focuser import FocuserConfig
+from observatory_camerad.simulator.modes import MODES, SIZE, possible_crop
+from observatory_camerad.simulator.scene import Mover, Scene, SceneConfig, Star
 from observatory_camerad.simulator.sensor import Sensor, SensorConfig
-from observatory_common.errors import CommandFailed, DeviceLost, NotConnected
-
-QUICK = {"FrameDurationLimits": (8333, 8333)}
-ALL = {"main": Stream((1280, 720), "RGB888"), "lores": Stream((640, 360), "YUV420"), "raw": Stream((1280, 720), "SRGGB12")}
-
-
-def camera(scene: SceneConfig | None = None, faults: Faults | None = None, **configuration) -> SimulatedCamera:
-    made = SimulatedCamera(scene or SceneConfig(), SensorConfig(), SimulatedOptics(1.4), faults)
-    made.open()
-    made.configure(Configuration(configuration.pop("streams", ALL), **configuration))
-    return made
-
-
-def frames(made: SimulatedCamera, count: int):
-    for _ in range(count):
-        request = made.next_request(5)
-        assert request is not None
-        yield request
-        request.release()
+from observatory_common.errors import CommandFailed
 
 
 def test_the_signal_and_its_noise_follow_emva_1288() -> None:
@@ -80,57 +69,6 @@ def test_a_star_at_the_edge_or_beyond_it_is_no_error() -> None:
     assert 0 < scene.rates(1.5).sum() < 4e6
 
 
-@pytest.mark.parametrize("kelvin", [2850.0, 4000.0, 5600.0, 6500.0])
-def test_white_balance_finds_the_colour_of_the_light(kelvin: float) -> None:
-    gains = white_gains(kelvin)
-    assert [gain * part for gain, part in zip((gains[0], 1.0, gains[1]), tint(kelvin), strict=True)] == pytest.approx([1, 1, 1])
-    assert temperature_of(gains) == pytest.approx(kelvin)
-    made = camera(SceneConfig(colour_temperature_k=kelvin, stars=0))
-    made.set_controls(QUICK)
-    last = [request.metadata for request in frames(made, 60)][-1]
-    assert last["ColourTemperature"] == pytest.approx(kelvin, rel=0.02)
-
-
-def test_auto_exposure_converges_over_frames_and_says_when() -> None:
-    made = camera(SceneConfig(sky_photons_per_s=100_000, stars=0))
-    seen = [(request.metadata["AeState"], request.metadata["ExposureTime"]) for request in frames(made, 25)]
-    assert seen[0][0] == 1
-    assert seen[-1][0] == 2
-    assert len({exposure for _, exposure in seen[:6]}) > 3  # over frames, not at once
-    picture = next(frames(made, 1)).array("main")
-    assert 90 < picture.mean() < 150
-
-
-def test_controls_take_effect_some_frames_late_and_are_rounded_as_a_sensor_does() -> None:
-    made = camera()
-    made.set_controls({**QUICK, "AeEnable": False})
-    list(frames(made, 4))
-    made.set_controls({"ExposureTime": 5000, "AnalogueGain": 2.003})
-    seen = [request.metadata["ExposureTime"] for request in frames(made, 5)]
-    late = next(n for n, exposure in enumerate(seen) if abs(exposure - 5000) < MODES[0].exposure_us[0])
-    assert late == 2
-    last = next(frames(made, 1)).metadata
-    assert last["ExposureTime"] % MODES[0].exposure_us[0] == 0
-    assert last["AnalogueGain"] == 513 / 256
-    assert last["DigitalGain"] == 1.0
-
-
-def test_autofocus_scans_and_ends_at_the_sharpest_place() -> None:
-    made = camera()
-    made.set_controls({**QUICK, "AfMode": 1})
-    list(frames(made, 4))
-    made.set_controls({"AfTrigger": 0})
-    states = [request.metadata["AfState"] for request in frames(made, 40)]
-    assert 1 in states
-    last = next(frames(made, 1)).metadata
-    assert last["AfState"] == 2
-    assert last["LensPosition"] == pytest.approx(1.0, abs=0.1)
-    made.set_controls({"AfMode": 0, "LensPosition": 6.0})
-    blurred = list(frames(made, 5))[-1].metadata
-    assert blurred["LensPosition"] == 6.0
-    assert blurred["FocusFoM"] < last["FocusFoM"]
-
-
 def test_streams_have_the_shapes_and_orders_of_libcamera() -> None:
     made = camera(SceneConfig(colour_temperature_k=2850.0, stars=0, sky_photons_per_s=50_000))
     made.set_controls({"AwbEnable": False, "ColourGains": (2.0, 1.6)})
@@ -159,42 +97,130 @@ def test_the_whole_sensor_the_crop_and_the_flips() -> None:
     assert request.metadata["ScalerCrop"] == (640, 360, 1280, 720)
 
 
-def test_frames_come_at_their_pace_and_nothing_is_rendered_unasked(machine_lag) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "actual"),
+    [
+        ((640, 360, 1280, 720), (640, 360, 1280, 720)),
+        ((641, 363, 1283, 723), (640, 360, 1280, 720)),
+        ((2000, 1200, 1280, 720), (1280, 720, 1280, 720)),  # moved, then cut, to lie on the sensor
+        ((100, 100, 2560, 1440), (0, 0, 2560, 1440)),
+        ((100, 100, 0, 0), (68, 68, 64, 64)),
+    ],
+)
+def test_a_crop_is_rounded_and_kept_on_the_sensor(wanted, actual) -> None:
     made = camera()
+    made.set_controls({"ScalerCrop": wanted})
+    assert list(frames(made, 4))[-1].metadata["ScalerCrop"] == actual
+    x, y, width, height = possible_crop(wanted, MODES[1])
+    assert not any(value % 2 for value in (x, y, width, height))
+    assert 0 <= x <= SIZE[0] - width and 0 <= y <= SIZE[1] - height
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (320, 180)])
+@pytest.mark.parametrize("crop", [(0, 0, *SIZE), (640, 400, 1280, 720), (1004, 602, 640, 360)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_star_is_where_the_crop_says(mode: int, size, crop, flip: bool) -> None:
+    scene = SceneConfig(stars=0, sky_photons_per_s=100)
+    made = camera(scene, streams={"main": Stream(size, "RGB888")}, mode=mode, hflip=flip, vflip=flip)
+    star = (1203.4, 768.2)
+    made.scene.stars.append(Star(*star, (1e7, 2e7, 1.2e7)))
+    made.set_controls({"ScalerCrop": crop, "AeEnable": False, "ExposureTime": 20_000, "AnalogueGain": 1.0})
+    list(frames(made, 4))
+    request = made.next_request(5)
+    picture = request.array("main")[:, :, 1].astype(float)
+    picture[picture < 60] = 0
+    rows, columns = np.indices(picture.shape)
+    place = [float((picture * index).sum() / picture.sum()) + 0.5 for index in (columns, rows)]  # from the pixels' corners
+    if flip:
+        place = [length - value for length, value in zip(size, place, strict=True)]
+    actual = request.metadata["ScalerCrop"]
+    for axis in (0, 1):
+        scale = actual[2 + axis] / size[axis]
+        assert actual[axis] + place[axis] * scale - 0.5 == pytest.approx(star[axis], abs=max(0.5 * scale, 0.8))
+
+
+def test_movers_cross_the_sensor_and_come_in_again() -> None:
+    mover = Mover(x=2500.0, y=700.0, vx=1000.0, vy=-30.0, size_pixels=60.0, photons_per_s=1e8)
+    scene = SceneConfig(stars=0, sky_photons_per_s=100, movers=(mover, Mover(1280, 720, size_pixels=20, photons_per_s=1e5)))
+    made = camera(scene, streams={"raw": Stream((1280, 720), "SRGGB12"), "main": Stream((1280, 720), "RGB888")})
+    made.set_controls({"AeEnable": False, "ExposureTime": 10_000, "AnalogueGain": 1.0})
+    began = made.next_request(5).metadata["SensorTimestamp"] - 33_333_000
+    list(frames(made, 3))
+    for request in list(frames(made, 60))[::7]:
+        at_s = (request.metadata["SensorTimestamp"] - began) / 1e9 - 0.005
+        green = made._renderer.raw(request._configuration, request._facts)[::2, 1::2].astype(float) - 256 - 1
+        expected = (2500 + 1000 * at_s) % 2560, (700 - 30 * at_s) % 1440
+        bright = np.where(green > 8, green, 0)
+        if 40 < expected[0] < 2520:
+            rows, columns = np.indices(green.shape)
+            x, y = (float((bright * index).sum() / bright.sum()) for index in (columns, rows))
+            assert (4 * x + 2, 4 * y + 1) == pytest.approx(expected, abs=1)
+            near = np.hypot(4 * columns + 2 - expected[0], 4 * rows + 1 - expected[1]) < 50
+            electrons = (green + 1)[near].sum() / 0.25 - 0.605 * near.sum()
+            assert electrons == pytest.approx(1e8 * 0.6 * 0.01 / 16, rel=0.03)
+    both = Scene(SceneConfig(stars=0, sky_photons_per_s=0, movers=(Mover(1, 2, size_pixels=50),)), SIZE, "RGGB")
+    pieces = both.moved(1.4, 0.0)
+    assert len(pieces) == 4  # one in each corner
+    green = sum(float(rates[::2, 1::2].sum() + rates[1::2, ::2].sum()) for _, rates in pieces)
+    assert green == pytest.approx(5e5, rel=0.01)
+
+
+def test_frames_keep_their_grid_and_nothing_is_rendered_unasked() -> None:
+    clocks = LeapingClocks()
+    made = camera(clocks=clocks)
+    stamps = [request.metadata["SensorTimestamp"] for request in frames(made, 300)]
+    assert set(np.diff(stamps)) == {33_333_000}
+    assert clocks.passed_ns == pytest.approx(10e9, abs=34e6)
+    assert made.rendered == 0
+    request = made.next_request(5)
+    request.array("main")
+    request.array("raw")
+    assert made.rendered == 1
+
+
+def test_frames_come_at_their_pace(machine_lag) -> None:
+    made = camera(clocks=SystemClocks())
     began = time.monotonic()
     stamps = [request.metadata["SensorTimestamp"] for request in frames(made, 20)]
-    assert time.monotonic() - began < 20 / 30 + 0.5 + machine_lag.seconds
-    assert np.diff(stamps).mean() == pytest.approx(33.333e6, rel=0.1)
-    used = time.process_time()
-    list(frames(made, 20))
-    assert time.process_time() - used < 0.2  # rendering them would take more
-    made.set_controls({"ExposureTime": 200_000, "AeEnable": False, "FrameDurationLimits": (33333, 300_000)})
-    assert list(frames(made, 4))[-1].metadata["FrameDuration"] >= 199_000
+    assert 20 / 31 < time.monotonic() - began < 20 / 30 + 0.5 + machine_lag.seconds
+    steps = np.diff(stamps) / 33.333e6
+    assert np.abs(steps - np.rint(steps)).max() < 0.05
+    assert abs(stamps[-1] - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) < 2e9
 
 
-def test_faults() -> None:
-    faults = Faults()
-    made = camera(faults=faults)
-    list(frames(made, 2))
-    faults.stalled = True
-    assert made.next_request(0.1) is None
-    faults.stalled = False
-    number = next(frames(made, 1))._number
-    faults.drop_frames = 3
-    assert next(frames(made, 1))._number == number + 4
-    faults.gone = True
-    with pytest.raises(DeviceLost):
-        made.next_request(1)
-    with pytest.raises(NotConnected):
-        made.open()
-    faults.gone, faults.refuse_open = False, True
-    with pytest.raises(NotConnected):
-        made.open()
+def test_a_late_reader_finds_as_many_frames_as_there_are_buffers_and_the_grid_goes_on() -> None:
+    clocks = LeapingClocks()
+    made = camera(clocks=clocks, buffer_count=3)
+    first = made.next_request(5)
+    clocks.passed_ns += 33_333_000 * 10 + 5_000_000
+    late = list(frames(made, 4))
+    assert [request.number - first.number for request in late] == [8, 9, 10, 11]
+    stamps = [request.metadata["SensorTimestamp"] - first.metadata["SensorTimestamp"] for request in late]
+    assert stamps == [33_333_000 * n for n in (8, 9, 10, 11)]
+
+
+def test_a_step_of_the_system_clock_during_the_exposure_leaves_the_sensors_time_alone() -> None:
+    clocks = LeapingClocks()
+    made = camera(clocks=clocks)
+    made.set_controls({"AeEnable": False, "ExposureTime": 1_000_000, "FrameDurationLimits": (1_000_000, 1_000_000)})
+    before = list(frames(made, 5))[-1].metadata
+    clocks.passed_ns += 400_000_000
+    clocks.wall_step_ns += 3600 * 10**9
+    after = made.next_request(5).metadata
+    assert after["SensorTimestamp"] - before["SensorTimestamp"] == 1_000_000_000
+    assert after["FrameWallClock"] - before["FrameWallClock"] == 3601 * 10**9
+    now = timing.Clocks(clocks.wall_ns(), clocks.boot_ns())
+    found = timing.exposure(after, now)
+    assert found.end_ns == pytest.approx(clocks.wall_ns(), abs=2e6)
+    assert found.end_ns - found.start_ns == after["ExposureTime"] * 1000
+    clocks.wall_step_ns += 3600 * 10**9  # once more, between the stamp and the reader
+    found = timing.exposure(after, timing.Clocks(clocks.wall_ns(), clocks.boot_ns()))
+    assert found.source == "CLOCK_BOOTTIME"
 
 
 def test_a_wait_for_a_frame_can_be_ended_from_another_thread() -> None:
-    faults = Faults(stalled=True)
-    made = camera(faults=faults)
+    made = camera(faults=Faults(stalled=True), clocks=SystemClocks())
     threading.Timer(0.1, made.interrupt).start()
     began = time.monotonic()
     assert made.next_request(30) is None
@@ -213,3 +239,48 @@ def test_a_wait_for_a_frame_can_be_ended_from_another_thread() -> None:
 def test_configurations_that_it_cannot_have(wanted: Configuration) -> None:
     with pytest.raises(CommandFailed):
         camera().configure(wanted)
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize(("sky", "exposure_us"), [(1e5, 20_000), (2000.0, 10_000), (0.0, 1000)], ids=["bright", "dim", "dark"])
+def test_thirty_frames_a_second_on_one_core_in_every_light(mode: int, sky: float, exposure_us: int) -> None:
+    streams = {"main": Stream((1280, 720), "RGB888"), "raw": Stream(MODES[mode].size, "SRGGB12")}
+    made = camera(SceneConfig(sky_photons_per_s=sky), streams=streams, mode=mode)
+    made.set_controls({"AeEnable": False, "ExposureTime": exposure_us, "AnalogueGain": 4.0})
+    list(frames(made, 4))
+    used = []
+    for _ in range(12):
+        request = made.next_request(5)
+        began = time.process_time()
+        request.array("raw")
+        request.array("main")
+        used.append(time.process_time() - began)
+    assert min(used) < 1 / 30
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "camerad-simulator.md").read_text()
+
+
+def table(heading: str) -> dict[str, str]:
+    """First and second column of the table below a heading of the page."""
+    section = PAGE.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[0].strip().strip("`"): row[1].strip().strip("`") for row in rows}
+
+
+@pytest.mark.parametrize("kind", [SceneConfig, Mover, SensorConfig, FocuserConfig])
+def test_the_page_lists_the_keys_and_their_defaults(kind: type) -> None:
+    names = {SceneConfig: "scene", Mover: "scene.movers", SensorConfig: "sensor", FocuserConfig: "focuser"}
+    written = table(f"### `{names[kind]}`")
+    assert list(written) == [field.name for field in dataclasses.fields(kind)]
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING:
+            assert written[field.name] == "required"
+        elif field.default == ():
+            assert written[field.name] == "none"
+        else:
+            assert float(written[field.name]) == field.default
+
+
+def test_the_page_lists_the_faults() -> None:
+    assert tuple(table("## Faults")) == KNOWN

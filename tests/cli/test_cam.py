@@ -45,7 +45,7 @@ class Cameras:
                 command = [sys.executable, "-m", "observatory_camerad", str(self.etc / "camerad" / f"{name}.json")]
                 self.processes.append(subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
         for name in ("east", "west"):
-            waiting.until(lambda n=name: "STREAMING" in self.cam(n, "status").stdout, 30, f"the camera {name}")
+            waiting.until(lambda n=name: "IDLE" in self.cam(n, "status").stdout, 30, f"the camera {name}")
 
     def cam(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "observatory_cli.cam", *arguments]

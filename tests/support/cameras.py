@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import observatory
 import waiting
@@ -21,7 +22,7 @@ NAME = "test_camera"
 class Camerad:
     """A camerad on a site of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **config: Any) -> None:
         self.folder = folder
         self.output = folder / "pictures"
         self.etc = folder / "etc"
@@ -35,13 +36,13 @@ class Camerad:
                 "control_machines": ["LocalHost"],
                 "driver": "simulator",
                 "output_path": str(self.output),
-                "configuration": {
-                    "streams": {
-                        "main": {"size": [640, 360], "format": "RGB888"},
-                        "lores": {"size": [320, 180], "format": "YUV420"},
-                        "raw": {"size": [1280, 720], "format": "SRGGB12"},
-                    }
+                "use_cases": {
+                    "live": {"stream": "lores", "size": [320, 180], "format": "YUV420"},
+                    "photo": {"stream": "main", "size": [640, 360], "format": "RGB888"},
+                    "raw": {"stream": "raw", "size": [1280, 720], "format": "SRGGB12"},
+                    "video": {"stream": "main", "size": [640, 360], "format": "RGB888"},
                 },
+                **config,
             },
         }.items():
             path = self.etc / name
@@ -57,7 +58,7 @@ class Camerad:
             command = [sys.executable, "-m", "observatory_camerad", str(self.config)]
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         with self.connect() as camera:
-            waiting.until(lambda: self._state(camera) == "streaming", 30, "frames")
+            waiting.until(lambda: self._state(camera) == "idle", 30, "frames")
 
     def _state(self, camera: RemoteDaemon) -> str | None:
         assert self.process.poll() is None, self.log.read_text()

@@ -62,6 +62,8 @@ class Capabilities:
     controls: Mapping[str, ControlInfo]
     streams: Mapping[str, tuple[str, ...]]
     features: frozenset[str]
+    #: After so many further frames a changed control is surely in effect, if the driver has taken it.
+    control_delay_frames: int = 8
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Request(ABC):
     @abstractmethod
     def array(self, stream: str) -> np.ndarray:
         """The pixels of a stream: rows x columns x 3 for RGB888 and BGR888, rows * 3/2 x columns for YUV420, rows x columns of
-        uint16 for raw, in the sensor's numbers. Raises KeyError for a stream that is not configured."""
+        uint16 for raw, in the sensor's numbers. They belong to the caller, also after `release`. Raises KeyError for a
+        stream that is not configured."""
 
     @abstractmethod
     def release(self) -> None:

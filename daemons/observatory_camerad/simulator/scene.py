@@ -1,14 +1,19 @@
-"""What the simulated camera looks at: stars and a sky, as photons per second on each pixel of the whole sensor."""
+"""What the simulated camera looks at: stars, a sky, moving discs, as photons per second on each pixel of the whole sensor."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from observatory_camerad.drivers.base import Rectangle
+
 #: Relative photon rates behind the colour filters for light of 5600 K, which needs the gains of `daylight_gains`.
 _CHANNELS = ("R", "G", "B")
-_PATCH_SIGMAS = 5.0
+_PATCH_SIGMAS = 4.5
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,22 @@ class Star:
     x: float
     y: float
     photons_per_s: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A soft disc, as a satellite or a bird out of focus: centre when the camera is opened, speed, diameter.
+
+    Pixels of the whole sensor, pixels per second, photons per second of the whole disc through the green filter.
+    What leaves the sensor on one side comes in on the other.
+    """
+
+    x: float
+    y: float
+    vx: float = 0.0
+    vy: float = 0.0
+    size_pixels: float = 40.0
+    photons_per_s: float = 1e6
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,7 @@ class SceneConfig:
     sky_photons_per_s: float = 2000.0
     colour_temperature_k: float = 5600.0
     seeing_sigma_pixels: float = 1.4
+    movers: tuple[Mover, ...] = ()
 
 
 class Scene:
@@ -56,7 +78,7 @@ class Scene:
         self._cached: tuple[float, np.ndarray] | None = None
 
     def rates(self, sigma_pixels: float) -> np.ndarray:
-        """Photons per second behind the filter of every pixel (float32, rows x columns), for a star's width.
+        """Photons per second behind the filter of every pixel (float32, rows x columns), for a star's width; without movers.
 
         The light of a star is spread as a Gaussian and kept whole. The last width's result is kept.
         """
@@ -69,6 +91,45 @@ class Scene:
                 self._stamp(rates, star, sigma)
             self._cached = (sigma, rates)
         return self._cached[1]
+
+    def moved(self, sigma_pixels: float, at_s: float) -> list[tuple[Rectangle, np.ndarray]]:
+        """The pieces of the sensor where movers are so many seconds after the camera was opened, and their rates.
+
+        The corners of the pieces are multiples of 4 pixels.
+        """
+        discs = [disc for mover in self.config.movers for disc in self._discs(mover, at_s)]
+        pieces = []
+        for x, y, reach, _ in discs:
+            left, top = (max(int(middle - reach) & ~3, 0) for middle in (x, y))
+            right, bottom = (min((int(middle + reach) + 5) & ~3, end) for middle, end in zip((x, y), self.size, strict=True))
+            rates = self.rates(sigma_pixels)[top:bottom, left:right].copy()
+            for disc in discs:  # a piece has the light of all that reach into it
+                self._shine(rates, (left, top), *disc)
+            pieces.append(((left, top, right - left, bottom - top), rates))
+        return pieces
+
+    def _discs(self, mover: Mover, at_s: float) -> list[tuple[float, float, float, float]]:
+        """Centre, reach and photons of a mover wherever it, or what hangs over an edge of it, is to be seen."""
+        width, height = self.size
+        x, y = (mover.x + mover.vx * at_s) % width, (mover.y + mover.vy * at_s) % height
+        reach = mover.size_pixels / 2 + 1
+        xs = [x + shift for shift in (-width, 0, width) if -reach < x + shift < width - 1 + reach]
+        ys = [y + shift for shift in (-height, 0, height) if -reach < y + shift < height - 1 + reach]
+        return [(x, y, reach, mover.photons_per_s) for x in xs for y in ys]
+
+    def _shine(self, rates: np.ndarray, corner: tuple[int, int], x: float, y: float, reach: float, photons: float) -> None:
+        height, width = rates.shape
+        across = np.arange(width, dtype=np.float32) + np.float32(corner[0] - x)
+        down = np.arange(height, dtype=np.float32) + np.float32(corner[1] - y)
+        if across[0] > reach or across[-1] < -reach or down[0] > reach or down[-1] < -reach:
+            return
+        # (1 - (r / reach)^2)^2 within the reach: its sum over the plane is a third of the circle's area.
+        profile = np.clip(1 - (np.square(across)[None, :] + np.square(down)[:, None]) / np.float32(reach**2), 0, None)
+        np.square(profile, out=profile)
+        profile *= np.float32(photons / (np.pi * reach**2 / 3))
+        tints = tint(self.config.colour_temperature_k)
+        for row, column, channel in self.mosaic():  # the corner is at an even place
+            rates[row::2, column::2] += profile[row::2, column::2] * np.float32(tints[channel])
 
     def mosaic(self) -> list[tuple[int, int, int]]:
         """The first row and column of each of the four kinds of pixel, and its channel (0 red, 1 green, 2 blue)."""
@@ -83,18 +144,18 @@ class Scene:
         if not (inside_x.any() and inside_y.any()):
             return
         columns, rows, across, down = columns[inside_x], rows[inside_y], across[inside_x], down[inside_y]
-        by_pixel = np.empty((len(rows), len(columns)))
+        across, down = across.astype(np.float32), down.astype(np.float32)
+        piece = rates[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         for row, column, channel in self.mosaic():
-            by_pixel[(row - rows[0]) % 2 :: 2, (column - columns[0]) % 2 :: 2] = star.photons_per_s[channel]
-        rates[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += (by_pixel * np.outer(down, across)).astype(np.float32)
+            row, column = (row - rows[0]) % 2, (column - columns[0]) % 2
+            light = down[row::2] * np.float32(star.photons_per_s[channel])
+            piece[row::2, column::2] += light[:, None] * across[None, column::2]
 
 
 def _pixel_shares(offsets: np.ndarray, sigma: float) -> np.ndarray:
     """How much of a Gaussian falls between the edges of each pixel."""
-    from math import erf, sqrt
-
-    edges = np.append(offsets - 0.5, offsets[-1] + 0.5) / (sigma * sqrt(2))
-    return np.diff([erf(edge) for edge in edges]) / 2
+    edges = np.append(offsets - 0.5, offsets[-1] + 0.5) / (sigma * math.sqrt(2))
+    return np.diff([math.erf(edge) for edge in edges.tolist()]) / 2
 
 
 def tint(colour_temperature_k: float) -> tuple[float, float, float]:

@@ -1,0 +1,204 @@
+"""Changes of controls, use cases and settings: checked against the camera, done, remembered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from observatory_camerad.captures import Wish
+from observatory_camerad.controls import checked, exposure_controls
+from observatory_camerad.drivers.base import Capabilities
+from observatory_camerad.effects import in_effect
+from observatory_camerad.files import FileStore
+from observatory_camerad.frames import Frame
+from observatory_camerad.outputs import PHOTO_FORMATS, RAW_FORMATS
+from observatory_camerad.sequence import Sequences
+from observatory_camerad.settings import MOMENTARY, Settings
+from observatory_camerad.timing import iso
+from observatory_camerad.use_cases import Transform, UseCase, standing
+from observatory_camerad.worker import Worker
+from observatory_common import arguments
+from observatory_common.errors import CommandFailed, InvalidArgument, NotConnected, TimedOut
+from observatory_common.json_file import nearest
+
+_RECONFIGURED_WITHIN_S = 10.0
+_LONGEST_INTERVAL_S = 86400.0 * 7
+_USE_CASE_KEYS = ("stream", "size", "format", "mode", "buffer_count", "controls")
+_PARAMETERS = ("exposure", "gain", "format", "interval", "folder")
+_AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
+
+
+class Adjuster:
+    """Does one change after another; every refusal leaves everything as it was."""
+
+    def __init__(
+        self, worker: Worker, settings: Settings, transform: Transform, sequences: Sequences, files: FileStore
+    ) -> None:
+        self._worker = worker
+        self._settings = settings
+        self._transform = transform
+        self._sequences = sequences
+        self._files = files
+        self._lock = threading.Lock()
+        self._interval_s = 0.0
+        self._format = "fits"
+        self._folder: Path | None = None
+
+    def set_controls(self, values: Any, timeout_s: float) -> dict[str, Any]:
+        """Check, change, remember, wait. Raises InvalidArgument, NotConnected, CommandFailed."""
+        found = self._worker.require().capabilities
+        return self._change(checked(values, found.controls, self._settings.controls()), timeout_s)
+
+    def set_exposure(self, exposure_s: Any, timeout_s: float) -> dict[str, Any]:
+        """A fixed exposure, in seconds."""
+        return self._change(self._exposure(exposure_s), timeout_s)
+
+    def set_gain(self, gain: Any, timeout_s: float) -> dict[str, Any]:
+        """A fixed analogue gain."""
+        return self._change(self._gain(gain), timeout_s)
+
+    def configure(self, parameters: Any) -> dict[str, Any]:
+        """The whole state for sequences: what is not given becomes the config's."""
+        if type(parameters) is not dict:
+            raise arguments.refused("parameters", parameters, f"names and values of {', '.join(_PARAMETERS)}")
+        for name in parameters:
+            if name not in _PARAMETERS:
+                raise arguments.refused("parameters", name, f"only {', '.join(_PARAMETERS)}")
+        base = self._settings.base_controls()
+        known = self._worker.require().capabilities.controls
+        values: dict[str, Any] = {
+            name: base.get(name, _AUTOMATIC.get(name, known[name].default))
+            for name in ("AeEnable", "ExposureTime", "AnalogueGain", "FrameDurationLimits")
+            if name in known
+        }
+        if "exposure" in parameters:
+            values |= self._exposure(parameters["exposure"])
+        if "gain" in parameters:
+            values |= self._gain(parameters["gain"])
+        chosen = arguments.choice("format", parameters.get("format", "fits"), {*PHOTO_FORMATS, *RAW_FORMATS})
+        interval_s = arguments.number("interval", parameters.get("interval", 0), 0, _LONGEST_INTERVAL_S)
+        folder = None if parameters.get("folder") is None else self._files.folder(parameters["folder"])
+        answer = self._change({name: value for name, value in values.items() if value is not None}, 2.0)
+        self._format, self._interval_s, self._folder = chosen, interval_s, folder
+        return {**answer, "format": chosen, "interval": interval_s, "folder": None if folder is None else str(folder)}
+
+    def start_sequence(self, count: int, interval_s: float | None, format: str | None, caller: str) -> dict[str, Any]:
+        """With what `configure` has set up, where nothing else is given."""
+        chosen = format or self._format
+        kind = "raw" if chosen in RAW_FORMATS else "photo"
+        wish = Wish(kind, chosen, folder=self._folder)
+        interval_s = self._interval_s if interval_s is None else interval_s
+        return self._sequences.start(count, interval_s, wish, caller).to_wire()
+
+    def set_use_case(self, name: str, changes: Any) -> None:
+        """Change some keys of a use case. Raises InvalidArgument, CommandFailed, NotConnected."""
+        if type(changes) is not dict or not changes:
+            raise arguments.refused("use_case", changes, f"names and values of {', '.join(_USE_CASE_KEYS)}")
+        found = self._worker.require().capabilities
+        cases = self._settings.use_cases()
+        case = self._changed(cases.get(name, UseCase("main", found.sensor_size, "RGB888")), changes, found)
+        self._reconfigure({**cases, name: case})
+        self._settings.change_use_case(name, case)
+        if name == "live" and case.controls:
+            self._worker.change(self._settings.controls())
+
+    def apply(self, cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
+        """Another overlay in place of this one; controls that it says nothing of go back to the config's, or their default."""
+        known = self._worker.require().capabilities.controls
+        before = self._settings.controls()
+        overlaid = set(self._settings.to_wire()["use_cases"])
+        configured = self._settings.configured()
+        if overlaid or cases:
+            self._reconfigure({**configured, **cases})
+        self._settings.replace_all(cases, controls)
+        now = self._settings.controls()
+        values = {
+            name: now.get(name, _AUTOMATIC.get(name, known[name].default))
+            for name in {*before, *now}
+            if name in known and name not in MOMENTARY
+        }
+        if values:
+            self._worker.change({name: value for name, value in values.items() if value is not None})
+
+    def _exposure(self, exposure_s: Any) -> dict[str, Any]:
+        known = self._worker.require().capabilities.controls
+        info = known.get("ExposureTime")
+        if info is None:
+            raise CommandFailed("this camera cannot be told how long to expose", value="ExposureTime")
+        low, high = (info.minimum or 1) / 1e6, (info.maximum or 1e12) / 1e6
+        exposure_us = round(arguments.number("exposure_s", exposure_s, low, high) * 1e6)
+        return exposure_controls(exposure_us, self._settings.base_controls(), known)
+
+    def _gain(self, gain: Any) -> dict[str, Any]:
+        known = self._worker.require().capabilities.controls
+        info = known.get("AnalogueGain")
+        if info is None:
+            raise CommandFailed("this camera cannot be told its gain", value="AnalogueGain")
+        values: dict[str, Any] = {"AnalogueGain": arguments.number("gain", gain, info.minimum or 0, info.maximum or 1e6)}
+        return {**values, "AeEnable": False} if "AeEnable" in known else values
+
+    def _change(self, values: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        with self._lock:
+            before = self._settings.remember(values)  # first, since it also says how long a frame may take
+            try:
+                change = self._worker.change(values)
+            except NotConnected:
+                self._settings.restore(before)
+                raise
+        answer: dict[str, Any] = {"controls": dict(values), "in_effect": None, "complete": False, "frame": None, "date": None}
+        try:
+            frame: Frame = change.done.result(timeout_s)
+        except TimeoutError:
+            return answer
+        except CommandFailed:
+            self._settings.restore(before)
+            raise
+        start = iso(frame.exposure.start_ns) + "Z"
+        return {
+            **answer,
+            "in_effect": in_effect(values, frame.metadata),
+            "complete": True,
+            "frame": frame.number,
+            "date": start,
+        }
+
+    def _changed(self, case: UseCase, changes: Mapping[str, Any], found: Capabilities) -> UseCase:
+        for key in changes:
+            if key not in _USE_CASE_KEYS:
+                raise arguments.refused("use_case", key, f"only {', '.join(_USE_CASE_KEYS)}{nearest(key, _USE_CASE_KEYS)}")
+        case = replace(case, **{key: changes[key] for key in changes if key in ("mode", "buffer_count")})
+        stream = arguments.choice("stream", changes.get("stream", case.stream), found.streams)
+        allowed = found.streams[stream]
+        pixel_format = changes.get("format", case.format if case.format in allowed else allowed[0])
+        size = changes.get("size", list(case.size))
+        if type(size) not in (list, tuple) or len(size) != 2:
+            raise arguments.refused("size", size, "[width, height]")
+        largest = found.sensor_size
+        width, height = (arguments.whole_number("size", size[n], 2, largest[n]) for n in (0, 1))
+        if case.mode is not None:
+            arguments.whole_number("mode", case.mode, 0, max(len(found.modes) - 1, 0))
+        arguments.whole_number("buffer_count", case.buffer_count, 1, 12)
+        controls = changes.get("controls", dict(case.controls))
+        return UseCase(
+            stream,
+            (width & ~1, height & ~1),
+            arguments.choice("format", pixel_format, allowed),
+            case.mode,
+            case.buffer_count,
+            checked(controls, found.controls) if controls else {},
+        )
+
+    def _reconfigure(self, cases: Mapping[str, UseCase]) -> None:
+        for name, case in cases.items():  # each must be had somehow
+            try:
+                standing(cases, self._transform, [name])
+            except CommandFailed:
+                raise InvalidArgument(f"the use case {name} cannot be had: {case}", value=name) from None
+        order = self._worker.reconfigure(standing(cases, self._transform))
+        try:
+            order.done.result(_RECONFIGURED_WITHIN_S)
+        except TimeoutError:
+            raise TimedOut(f"the camera was not configured within {_RECONFIGURED_WITHIN_S:g} s") from None

@@ -1,0 +1,80 @@
+"""A cycle of the lens's own autofocus, as a job."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from observatory_camerad.frames import Frame
+from observatory_camerad.worker import Worker
+from observatory_common.errors import Blocked, CommandFailed, DeviceLost, NotConnected, ObservatoryError, TimedOut
+from observatory_common.jobs import Job, JobTable
+
+_SCANNING, _FOCUSED, _FAILED = 1, 2, 3  # libcamera's AfState
+_START = {"AfMode": 1, "AfTrigger": 0}
+_CANCEL = {"AfTrigger": 1}
+_WITHIN_S = 20.0
+
+
+class Autofocus:
+    """One cycle at a time; watches the frames for its end."""
+
+    def __init__(self, worker: Worker, jobs: JobTable) -> None:
+        self._worker = worker
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._job: Job | None = None
+        self._scanned = False
+        self._until = 0.0
+
+    def start(self, caller: str) -> Job:
+        """Begin. Moves the lens. Raises NotConnected, Blocked, CommandFailed for a camera without."""
+        session = self._worker.require()
+        if "autofocus" not in session.capabilities.features:
+            raise CommandFailed("this camera has no autofocus", value="autofocus", allowed="a camera with a focus motor")
+        with self._lock:
+            if self._job is not None:
+                raise Blocked("the camera is focusing already")
+            self._job = self._jobs.start("autofocus", caller, cancel=self._cancel)
+            self._scanned = False
+            self._until = time.monotonic() + _WITHIN_S
+            job = self._job
+        self._worker.change(_START)
+        return job
+
+    def offer(self, frame: Frame) -> None:
+        """A frame, in the camera's thread."""
+        if self._job is None:
+            return
+        state = frame.metadata.get("AfState")
+        self._scanned = self._scanned or state == _SCANNING
+        if self._scanned and state in (_FOCUSED, _FAILED):
+            result = {
+                "focused": state == _FOCUSED,
+                "LensPosition": frame.metadata.get("LensPosition"),
+                "FocusFoM": frame.metadata.get("FocusFoM"),
+            }
+            if state == _FOCUSED:
+                self._end("succeeded", result)
+            else:
+                self._end("failed", result, CommandFailed("nothing sharp was found"))
+        elif time.monotonic() > self._until:
+            self._worker.change(_CANCEL)
+            self._end("timed_out", None, TimedOut(f"the camera did not focus within {_WITHIN_S:g} s"))
+
+    def lost(self, why: str) -> None:
+        """The camera has gone."""
+        self._end("lost_device", None, DeviceLost(f"the camera was lost: {why}"))
+
+    def _cancel(self) -> None:
+        try:
+            self._worker.change(_CANCEL)
+        except NotConnected:
+            pass  # `lost` has said so
+        self._end("stopped")
+
+    def _end(self, how: str, result: dict[str, object] | None = None, error: ObservatoryError | None = None) -> None:
+        with self._lock:
+            job, self._job = self._job, None
+        if job is not None:
+            job.finish(how, result, error)

@@ -1,0 +1,81 @@
+"""A folder's disk: room on it, and errors of it in plain words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from observatory_common.errors import CommandFailed, NoRoom
+
+SPARE_BYTES = 16 << 20  # always left free by pictures, so that state files and logs can still be written
+_INODES = 4
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise NoRoom if `size` bytes and the spare would not fit into a folder, CommandFailed if it cannot be written."""
+    with told(folder):
+        found = os.statvfs(folder)
+        if found.f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    free = found.f_bavail * found.f_frsize
+    if free < size + SPARE_BYTES:
+        raise _no_room(folder, size + SPARE_BYTES, free)
+    if found.f_files and found.f_favail < _INODES:
+        raise NoRoom(
+            f"no room in {folder}: needs {_INODES} inodes, has {found.f_favail}", value=found.f_favail, allowed=str(_INODES)
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """What can still be written into a folder. Raises CommandFailed."""
+    with told(folder, doing="read"):
+        found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def told(folder: Path, size: int = 0, doing: str = "written") -> Iterator[None]:
+    """Turn an OSError into NoRoom or CommandFailed, which name the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _no_room(folder, size + SPARE_BYTES, _free_or_none(folder)) from error
+        raise CommandFailed(f"{folder} cannot be {doing}: {error.strerror or error}", value=str(folder)) from error
+
+
+def human(size: int) -> str:
+    """12345678 -> '12345678 bytes (11.8 MiB)'."""
+    number, unit = float(size), "bytes"
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if number < 1024 or unit == "TiB":
+            break
+        number /= 1024
+    return f"{size} bytes" if unit == "bytes" else f"{size} bytes ({number:.1f} {unit})"
+
+
+def _no_room(folder: Path, needed: int, free: int | None) -> NoRoom:
+    has = "an unknown number of bytes" if free is None else human(free)
+    return NoRoom(f"no room in {folder}: needs {human(needed)}, has {has}", value=free, allowed=f"at least {needed} bytes free")
+
+
+def _free_or_none(folder: Path) -> int | None:
+    try:
+        return free_bytes(folder)
+    except CommandFailed:
+        return None

@@ -1,0 +1,90 @@
+"""What waits for the camera's thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from observatory_camerad.drivers.base import Configuration
+from observatory_camerad.shots import Change, Reconfiguration, Shot
+from observatory_common.errors import Blocked, ObservatoryError
+
+MOST_SHOTS = 64
+
+
+class Inbox:
+    """Shots, changes and reconfigurations in the order in which they came. Thread safe; nobody waits in it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shots: list[Shot] = []
+        self._orders: list[Change | Reconfiguration] = []
+        self._changes = 0
+
+    def add_shot(self, shot: Shot) -> None:
+        """Have a frame taken. Raises Blocked if too many wait."""
+        with self._lock:
+            if len(self._shots) >= MOST_SHOTS:
+                raise Blocked(f"{MOST_SHOTS} shots wait already", value=MOST_SHOTS, allowed=f"at most {MOST_SHOTS}")
+            shot.after_change = self._changes
+            self._shots.append(shot)
+
+    def add_change(self, values: Mapping[str, Any]) -> Change:
+        """Have controls changed."""
+        change = self.new_change(values)
+        with self._lock:
+            self._orders.append(change)
+        return change
+
+    def new_change(self, values: Mapping[str, Any]) -> Change:
+        """A change with a number of its own, which is not queued."""
+        with self._lock:
+            self._changes += 1
+            return Change(values, self._changes)
+
+    def add_reconfiguration(self, wanted: Configuration, held: bool) -> Reconfiguration:
+        """Have the configuration changed."""
+        order = Reconfiguration(wanted, held)
+        with self._lock:
+            self._orders.append(order)
+        return order
+
+    def orders(self) -> list[Change | Reconfiguration]:
+        """Take all orders."""
+        with self._lock:
+            taken, self._orders = self._orders, []
+            return taken
+
+    def shots(self) -> list[Shot]:
+        """Those that wait; the cancelled ones are dropped."""
+        with self._lock:
+            self._shots = [shot for shot in self._shots if not shot.cancelled]
+            return list(self._shots)
+
+    def has(self, shot: Shot) -> bool:
+        """Whether it still waits."""
+        with self._lock:
+            return shot in self._shots and not shot.cancelled
+
+    def remove(self, shot: Shot) -> bool:
+        """Take a shot out; False if it is not in there any more."""
+        with self._lock:
+            if shot not in self._shots:
+                return False
+            self._shots.remove(shot)
+            return not shot.cancelled
+
+    def fail(self, error: ObservatoryError) -> None:
+        """The camera has gone: what waits ends with an error, but for shots at a time that is still to come."""
+        now_ns = time.time_ns()
+        with self._lock:
+            lost = [shot for shot in self._shots if shot.at_ns is None or shot.at_ns <= now_ns]
+            self._shots = [shot for shot in self._shots if shot not in lost]
+            orders, self._orders = self._orders, []
+        for shot in lost:
+            if not shot.cancelled:
+                shot.lost(error)
+        for order in orders:
+            order.done.set_exception(error)

@@ -1,0 +1,217 @@
+"""The parts of a running camera daemon, how they are joined, and in which order they start and end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from observatory_camerad import encoding
+from observatory_camerad.adjusting import Adjuster
+from observatory_camerad.autofocus import Autofocus
+from observatory_camerad.captures import Captures, Wish
+from observatory_camerad.config import CameradConfig
+from observatory_camerad.drivers.base import CameraDriver
+from observatory_camerad.failures import Failures
+from observatory_camerad.files import FileStore
+from observatory_camerad.frames import Frame
+from observatory_camerad.hub import FrameHub
+from observatory_camerad.names import FilePattern
+from observatory_camerad.photos import Outcome, PhotoWriter
+from observatory_camerad.recordings import Recordings
+from observatory_camerad.retention import Retention
+from observatory_camerad.sequence import Sequences
+from observatory_camerad.sequence_journal import SequenceJournal
+from observatory_camerad.settings import Settings
+from observatory_camerad.shots import Shot
+from observatory_camerad.simulator.focuser import Focuser
+from observatory_camerad.video.encoder import EncoderSettings
+from observatory_camerad.video.stream import VideoStream
+from observatory_camerad.worker import Worker
+from observatory_common import timestamps
+from observatory_common.errors import CommandFailed, DeviceLost, NotConnected, ObservatoryError
+from observatory_common.jobs import JobTable
+from observatory_common.service import Context
+from observatory_common.storage import StateFile
+
+log = logging.getLogger("camerad")
+
+STREAMS = ("main", "lores")  # those that can be looked at
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+class Parts:
+    """Everything behind the remote object."""
+
+    def __init__(self, config: CameradConfig, context: Context, jobs: JobTable, on_event: OnEvent) -> None:
+        self.config = config
+        self._on_event = on_event
+        self._jobs = jobs
+        folder = context.state_folder
+        self.output = Path(config.output_path) if config.output_path else folder / "pictures"
+        pattern = FilePattern(config.output_pattern, config.output_prefix, context.instance)
+        self.files = FileStore(self.output, pattern, StateFile(folder / "counter.json"), config.roots)
+        self.settings = Settings(config.use_cases, config.controls, StateFile(folder / "settings.json"))
+        self.hubs = {name: FrameHub(name, encoding.encode, timestamps.utc_now, self._event) for name in STREAMS}
+        encoder = EncoderSettings(codec=config.video.codec, bitrate=config.video.bitrate, keyframe_s=config.video.keyframe_s)
+        self.videos = {name: VideoStream(name, context.boot_id, encoder) for name in STREAMS}
+        self._focuser = _focuser(config, context)
+        consumers = [hub.offer for hub in self.hubs.values()]
+        self.worker = Worker(
+            _driver(config, context, self._focuser),
+            self.settings,
+            config.transform,
+            Failures(StateFile(folder / "failures.json")),
+            [*consumers, self._offer_video, self._offer_autofocus],
+            self._event,
+        )
+        self.autofocus = Autofocus(self.worker, jobs)
+        self.writer = PhotoWriter(self.files)
+        self.retention = Retention(self.files, config.retention.keep_free_bytes, config.retention.max_age_s)
+        self._keeper = _Keeper(self.retention)
+        self.captures = Captures(
+            self.worker,
+            self.settings,
+            self.files,
+            self.retention,
+            self.writer,
+            context.instance,
+            context.software_version,
+            config.site,
+        )
+        journal = SequenceJournal(StateFile(folder / "sequence.json"), self.output)
+        self.sequences = Sequences(self.worker, self.captures, journal, jobs, self._event)
+        self.recordings = Recordings(
+            self.worker,
+            self.settings,
+            config.transform,
+            self.files,
+            self.retention,
+            config.video,
+            self.videos,
+            jobs,
+            self._event,
+        )
+        self.adjust = Adjuster(self.worker, self.settings, config.transform, self.sequences, self.files)
+
+    def start(self) -> None:
+        """Start every thread; the camera's last."""
+        self.recordings.recover(self.output)
+        if self._focuser is not None:
+            self._focuser.start()
+        for hub in self.hubs.values():
+            hub.start()
+        for video in self.videos.values():
+            video.start()
+        self.writer.start()
+        self._keeper.start()
+        self.worker.start()
+        self.sequences.resume()
+
+    def close(self, deadline_s: float) -> None:
+        """End every thread: first who asks for frames, then the camera, then who writes them."""
+        until = time.monotonic() + deadline_s
+        self.sequences.close(max(until - time.monotonic(), 0.1) / 4)
+        for video in self.videos.values():
+            video.close(max(until - time.monotonic(), 0.1) / 2)
+        for hub in self.hubs.values():
+            hub.close()
+        self.worker.close(max(until - time.monotonic(), 0.1) / 2)
+        self.writer.close(max(until - time.monotonic(), 0.1))
+        self._keeper.close()
+        if self._focuser is not None:
+            self._focuser.close()
+
+    def shoot(self, wish: Wish, caller: str) -> dict[str, Any]:
+        """A single shot as a job. Raises NotConnected, NoRoom, CommandFailed, Blocked."""
+        self.worker.require()
+        self.captures.require_room(wish)
+        shots: list[Shot] = []
+        job = self._jobs.start(wish.kind, caller, cancel=lambda: cancel())
+
+        def cancel() -> None:
+            for shot in shots:
+                shot.cancelled = True
+            job.finish("stopped")
+
+        def written(result: dict[str, Any]) -> None:
+            self._event("photo_taken", {"name": result["name"], "names": result["names"], "job": job.id})
+            job.finish("succeeded", result)
+
+        def failed(error: ObservatoryError) -> None:
+            lost = isinstance(error, (DeviceLost, NotConnected))
+            job.finish("lost_device" if lost else "failed", None, error)
+
+        try:
+            shots.append(self.captures.shoot(wish, Outcome(written, failed)))
+        except ObservatoryError as error:
+            failed(error)
+            raise
+        return job.to_wire()
+
+    def _event(self, name: str, data: dict[str, Any]) -> None:
+        if name == "camera_lost":
+            self.autofocus.lost(str(data["error"]))
+        self._on_event(name, data)
+
+    def _offer_video(self, frame: Frame) -> None:
+        for name, video in self.videos.items():
+            stream = frame.configuration.streams.get(name)
+            if stream is not None and video.wanted:
+                video.offer(frame.array(name), stream.format, frame.timestamp_us)
+
+    def _offer_autofocus(self, frame: Frame) -> None:
+        self.autofocus.offer(frame)
+
+
+class _Keeper:
+    """Applies the rules of retention once a minute."""
+
+    def __init__(self, retention: Retention) -> None:
+        self._retention = retention
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camerad-retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End."""
+        self._closing.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        while not self._closing.wait(60.0):
+            try:
+                self._retention.apply()
+            except CommandFailed as error:
+                log.error("retention: %s", error)
+
+
+def _focuser(config: CameradConfig, context: Context) -> Focuser | None:
+    focuser = config.simulator.focuser
+    return None if focuser is None or config.driver != "simulator" else Focuser(focuser, context.directory)
+
+
+def _driver(config: CameradConfig, context: Context, focuser: Focuser | None) -> CameraDriver:
+    if config.driver == "picamera2":
+        from observatory_camerad.drivers.picamera2 import Picamera2Driver
+
+        assert isinstance(config.device, int)
+        return Picamera2Driver(config.device, config.tuning_file)
+    if config.driver == "v4l2":
+        from observatory_camerad.drivers.v4l2 import V4l2Driver
+
+        return V4l2Driver(config.device)
+    from observatory_camerad.simulator.camera import SimulatedCamera, SimulatedOptics
+
+    optics = SimulatedOptics(config.simulator.scene.seeing_sigma_pixels)
+    if focuser is not None:
+        optics.focuser_defocus = focuser.defocus_pixels
+    faults = config.simulator.faults or context.state_folder / "simulator-faults.json"
+    return SimulatedCamera(config.simulator.scene, config.simulator.sensor, optics, faults_path=faults)

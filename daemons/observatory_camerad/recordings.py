@@ -1,0 +1,170 @@
+"""Recordings of video, as jobs: the configuration they need, the file's name, what is kept beside it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from observatory_camerad.config import VideoConfig
+from observatory_camerad.files import FileStore
+from observatory_camerad.metadata import strict_json
+from observatory_camerad.retention import Retention
+from observatory_camerad.settings import Settings
+from observatory_camerad.use_cases import Transform, satisfied, standing
+from observatory_camerad.video.audio import AudioSource
+from observatory_camerad.video.partfile import keep_part, recover_parts
+from observatory_camerad.video.recording import RESERVE_BYTES, Recording, RecordingLimits, RecordingResult
+from observatory_camerad.video.stream import VideoStream
+from observatory_camerad.worker import Worker
+from observatory_common.errors import Blocked, CameraNotAcquiring, CommandFailed, NotConnected, ObservatoryError
+from observatory_common.jobs import Job, JobTable
+from observatory_common.storage import write_atomic
+
+log = logging.getLogger("camerad.recordings")
+
+FORMATS = ("mp4", "h264")
+_RECONFIGURED_WITHIN_S = 10.0
+_ENDED_WITHIN_S = 10.0
+
+
+class Recordings:
+    """At most one at a time. While it runs the camera's configuration is held."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        settings: Settings,
+        transform: Transform,
+        files: FileStore,
+        retention: Retention,
+        config: VideoConfig,
+        videos: Mapping[str, VideoStream],
+        jobs: JobTable,
+        on_event: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._worker = worker
+        self._settings = settings
+        self._transform = transform
+        self._files = files
+        self._retention = retention
+        self._config = config
+        self._videos = videos
+        self._jobs = jobs
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._running: Recording | None = None
+
+    @property
+    def running(self) -> Recording | None:
+        """The one that runs."""
+        return self._running
+
+    def recover(self, folder: Path) -> None:
+        """Keep what a former run of the daemon could not finish."""
+        for part in recover_parts(folder):
+            path = keep_part(part)
+            log.warning("kept %s, a recording that was cut off (seconds: %s)", path.name, part.duration_s)
+            self._on_event("recording_recovered", {"name": path.name, "duration_s": part.duration_s})
+
+    def start(self, caller: str, duration_s: float | None, audio: bool, ending: str, folder: Path | None) -> Job:
+        """Begin. Raises NotConnected, Blocked, CommandFailed (no room, no such use case, no microphone)."""
+        with self._lock:
+            self.require_none()
+            case = self._settings.use_cases().get("video")
+            if case is None or case.stream not in self._videos:
+                raise CommandFailed("no use case video is configured", value="video", allowed=", ".join(self._videos))
+            if audio and self._config.audio_device is None:
+                raise CommandFailed("no microphone is configured", value=True, allowed="video.audio_device in the config")
+            self._retention.apply(RESERVE_BYTES)
+            self._hold(True)
+            try:
+                return self._begin(caller, case.stream, duration_s, audio, ending, folder)
+            except ObservatoryError:
+                self._hold(False)
+                raise
+
+    def stop(self) -> None:
+        """End it; the job has the result. Raises CameraNotAcquiring without one."""
+        running = self._running
+        if running is None:
+            raise CameraNotAcquiring("no recording runs")
+        running.stop()
+
+    def close(self) -> None:
+        """End it and wait for its file."""
+        running = self._running
+        if running is not None:
+            running.stop()
+            running.wait(_ENDED_WITHIN_S)
+
+    def _begin(self, caller: str, stream: str, duration_s: float | None, audio: bool, ending: str, folder: Path | None) -> Job:
+        target = self._files.folder() if folder is None else folder
+        path = target / f"{self._files.next_stem('video', None, folder)}.{ending}"
+        limits = RecordingLimits(duration_s, audio_sync_s=self._config.audio_sync_s)
+        source = AudioSource(self._config.audio_device or "default") if audio else None
+        metadata = dict(self._worker.metadata)
+        job = self._jobs.start("video", caller, cancel=lambda: self._cancel(path), expected_end_s=duration_s)
+        try:
+            self._running = self._videos[stream].record(
+                path, limits, source, on_end=lambda result: self._ended(job, result, metadata)
+            )
+        except ObservatoryError as error:
+            job.finish("failed", None, error)
+            raise
+        self._on_event("recording_started", {"name": path.name, "job": job.id})
+        return job
+
+    def _cancel(self, path: Path) -> None:
+        running = self._running
+        if running is not None and running.path == path:
+            running.stop()
+
+    def _ended(self, job: Job, result: RecordingResult, metadata: Mapping[str, Any]) -> None:
+        """In the video's thread."""
+        self._running = None
+        self._hold(False)
+        facts: dict[str, Any] = {
+            "name": result.name if result.path is not None else None,
+            "frames": result.frames,
+            "dropped": result.dropped,
+            "duration_s": result.duration_s,
+            "size": result.size,
+            "reason": result.reason,
+            "audio_error": result.audio_error,
+        }
+        if result.path is not None:
+            self._save_beside(result.path, result.thumbnail, {**metadata, "observatory": facts})
+        self._on_event("recording_stopped", {**facts, "job": job.id})
+        job.finish("succeeded" if result.error is None else "failed", facts, result.error)
+
+    def _save_beside(self, path: Path, thumbnail: bytes | None, metadata: Mapping[str, Any]) -> None:
+        try:
+            write_atomic(path.with_suffix(".json"), strict_json(metadata))
+            if thumbnail is not None:
+                write_atomic(path.with_suffix(".thumb.jpg"), thumbnail)
+        except OSError as error:
+            log.error("beside %s: %s", path.name, error)
+
+    def _hold(self, held: bool) -> None:
+        """Keep the camera in a configuration that has the video; or let it go back. Raises CommandFailed when it refuses."""
+        cases = self._settings.use_cases()
+        wanted = standing(cases, self._transform)
+        if held and not satisfied(wanted, cases["video"]):
+            wanted = standing(cases, self._transform, ["video"])
+        try:
+            order = self._worker.reconfigure(wanted, held)
+            if held:
+                order.done.result(_RECONFIGURED_WITHIN_S)
+        except NotConnected:
+            if held:
+                raise
+        except TimeoutError:
+            raise CommandFailed(f"the camera was not configured for video within {_RECONFIGURED_WITHIN_S:g} s") from None
+
+    def require_none(self) -> None:
+        """Raise Blocked while a recording runs."""
+        if self._running is not None:
+            raise Blocked(f"a recording runs already: {self._running.path.name}", value=self._running.path.name)

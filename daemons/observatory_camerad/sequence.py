@@ -1,0 +1,260 @@
+"""Sequences: one shot after another by the camera's own pace or an interval, over failures and restarts."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from observatory_camerad.captures import Captures, Wish
+from observatory_camerad.photos import Outcome
+from observatory_camerad.sequence_journal import SequenceJournal, SequenceState
+from observatory_camerad.shots import Shot
+from observatory_camerad.worker import Worker
+from observatory_common import timestamps
+from observatory_common.errors import (
+    CameraNotAcquiring,
+    CameraNotIdle,
+    CommandFailed,
+    DeviceLost,
+    NotConnected,
+    ObservatoryError,
+)
+from observatory_common.jobs import Job, JobTable
+
+log = logging.getLogger("camerad.sequence")
+
+_LOOK_EVERY_S = 0.2
+_MOST_UNWRITTEN = 3
+_BEYOND_ITS_FRAME_S = 20.0  # within which a frame that was asked for is there, or lost
+
+
+class Sequences:
+    """At most one sequence at a time. A lost camera is waited for; a full disk ends it; a restart resumes it."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        captures: Captures,
+        journal: SequenceJournal,
+        jobs: JobTable,
+        on_event: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._worker = worker
+        self._captures = captures
+        self._journal = journal
+        self._jobs = jobs
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._running: _Run | None = None
+
+    @property
+    def state(self) -> SequenceState | None:
+        """Of the one under way; None without one."""
+        return self._journal.state if self._running is not None else None
+
+    @property
+    def aborting(self) -> bool:
+        """Whether it has been told to stop and has not yet."""
+        running = self._running
+        return running is not None and running.stopping
+
+    def require_idle(self) -> None:
+        """Raise CameraNotIdle while a sequence runs."""
+        if self._running is not None:
+            raise CameraNotIdle("a sequence runs; stop it first")
+
+    def start(self, count: int, interval_s: float, wish: Wish, caller: str) -> Job:
+        """Begin. Raises CameraNotIdle, NotConnected, CommandFailed (no such use case, no room)."""
+        with self._lock:
+            self.require_idle()
+            self._worker.require()
+            self._captures.require_room(wish)
+            folder = None if wish.folder is None else str(wish.folder)
+            self._journal.begin(
+                SequenceState(uuid.uuid4().hex, count, interval_s, wish.kind, wish.format, caller, timestamps.utc_now(), folder)
+            )
+            return self._run(caller)
+
+    def resume(self) -> None:
+        """Go on with what a former run of the daemon left."""
+        state = self._journal.load()
+        if state is None:
+            return
+        log.info("resuming a sequence at frame %d of %s", state.taken + 1, state.limit or "no limit")
+        with self._lock:
+            self._run(state.started_by)
+
+    def stop(self) -> None:
+        """End it after the frame under way. Raises CameraNotAcquiring without one."""
+        running = self._running
+        if running is None:
+            raise CameraNotAcquiring("no sequence runs")
+        running.stop("stopped")
+
+    def close(self, deadline_s: float) -> None:
+        """End the thread; the journal keeps the sequence for the next run."""
+        running = self._running
+        if running is not None:
+            running.stop("kept")
+            running.join(deadline_s)
+
+    def _run(self, caller: str) -> Job:
+        run = _Run(self._worker, self._captures, self._journal, self._ended)
+        job = self._jobs.start("sequence", caller, cancel=lambda: run.stop("stopped"))
+        state = self._journal.state
+        assert state is not None
+        self._on_event("sequence_started", {"id": state.id, "limit": state.limit, "taken": state.taken, "job": job.id})
+        self._running = run
+        run.start(job)
+        return job
+
+    def _ended(self, job: Job, how: str, error: ObservatoryError | None) -> None:
+        state = self._journal.state
+        result = {} if state is None else {"taken": state.taken, "first": state.first, "last": state.last}
+        if how != "kept":
+            self._journal.end()
+        self._running = None
+        self._on_event("sequence_ended", {"how": how, **result})
+        job.finish("stopped" if how == "kept" else how, result, error)
+
+
+class _Run:
+    """The thread of one sequence."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        captures: Captures,
+        journal: SequenceJournal,
+        ended: Callable[[Job, str, ObservatoryError | None], None],
+    ) -> None:
+        self._worker = worker
+        self._captures = captures
+        self._journal = journal
+        self._ended = ended
+        self._how = "succeeded"
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._unwritten = 0
+        self._error: ObservatoryError | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it has been told to."""
+        return self._stopping.is_set()
+
+    def start(self, job: Job) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._work, args=(job,), name="camerad-sequence", daemon=True)
+        self._thread.start()
+
+    def stop(self, how: str) -> None:
+        """End soon."""
+        if not self._stopping.is_set():
+            self._how = how
+            self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def join(self, deadline_s: float) -> None:
+        """Wait for its end."""
+        if self._thread is not None:
+            self._thread.join(deadline_s)
+
+    def _work(self, job: Job) -> None:
+        error: ObservatoryError | None = None
+        try:
+            self._shoot_all(job)
+            self._wait(lambda: self._unwritten == 0, _BEYOND_ITS_FRAME_S)
+            error = self._error
+        except ObservatoryError as failure:
+            error = failure
+        except Exception as failure:
+            log.exception("unexpected error in a sequence")
+            error = CommandFailed(f"the sequence failed: {failure}")
+        self._ended(job, "failed" if error is not None else self._how, error)
+
+    def _shoot_all(self, job: Job) -> None:
+        state = self._journal.state
+        assert state is not None
+        folder = None if state.folder is None else Path(state.folder)
+        begun, slot = time.monotonic(), 0
+        while not self._stopping.is_set() and self._error is None and self._left(state) > 0:
+            slot = self._wait_for_slot(begun, slot, state.interval_s)
+            self._wait(lambda: self._unwritten < _MOST_UNWRITTEN or self._stopping.is_set(), _BEYOND_ITS_FRAME_S)
+            if self._stopping.is_set() or self._error is not None or self._left(state) <= 0:
+                continue
+            notes = {"sequence": state.id}
+            wish = Wish(state.kind, state.format, folder=folder, notes=notes)
+            self._captures.require_room(wish)
+            self._shoot(wish, job)
+
+    def _left(self, state: SequenceState) -> float:
+        now = self._journal.state
+        taken = now.taken if now is not None else 0
+        return math.inf if state.limit == 0 else state.limit - taken - self._unwritten
+
+    def _wait_for_slot(self, begun: float, slot: int, interval_s: float) -> int:
+        """Shot k is due at begun + k intervals; those that were missed are left out, never caught up with."""
+        if interval_s == 0:
+            return slot
+        slot = max(slot, math.ceil((time.monotonic() - begun) / interval_s - 1e-6))
+        self._stopping.wait(max(begun + slot * interval_s - time.monotonic(), 0))
+        return slot + 1
+
+    def _shoot(self, wish: Wish, job: Job) -> None:
+        """One shot; when the camera is lost, wait until it is back, or told to stop."""
+        captured = threading.Event()
+        with self._changed:
+            self._unwritten += 1
+        outcome = Outcome(
+            written=lambda result: self._written(result["name"], job, captured),
+            failed=lambda error: self._failed(error, captured),
+            before=self._journal.writing,
+        )
+        try:
+            shot = self._captures.shoot(wish, outcome, captured.set)
+        except (NotConnected, DeviceLost) as error:
+            self._failed(error, captured)
+            self._stopping.wait(_LOOK_EVERY_S)
+            return
+        self._wait_for_frame(shot, captured)
+
+    def _wait_for_frame(self, shot: Shot, captured: threading.Event) -> None:
+        """Until it is there or lost; the bound is for a camera that neither brings it nor fails."""
+        until = time.monotonic() + _BEYOND_ITS_FRAME_S
+        while not captured.wait(_LOOK_EVERY_S):
+            if self._stopping.is_set() or time.monotonic() > until + 2 * self._worker.frame_s:
+                shot.cancelled = True
+                if not captured.wait(_LOOK_EVERY_S):
+                    self._failed(DeviceLost("the frame has not come"), captured)
+                return
+
+    def _written(self, name: str, job: Job, captured: threading.Event) -> None:
+        state = self._journal.written(name)
+        if state is not None and state.limit:
+            job.progress(state.taken / state.limit)
+        self._settled()
+        captured.set()
+
+    def _failed(self, error: ObservatoryError, captured: threading.Event) -> None:
+        if not isinstance(error, (NotConnected, DeviceLost)):  # those are waited for
+            self._error = self._error or error
+        self._settled()
+        captured.set()
+
+    def _settled(self) -> None:
+        with self._changed:
+            self._unwritten -= 1
+            self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(condition, timeout_s)

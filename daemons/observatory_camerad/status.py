@@ -1,0 +1,68 @@
+"""The camera's part of the status."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from observatory_common.errors import CommandFailed
+
+if TYPE_CHECKING:
+    from observatory_camerad.parts import Parts
+
+_METADATA = (
+    "ExposureTime",
+    "AnalogueGain",
+    "DigitalGain",
+    "ColourTemperature",
+    "LensPosition",
+    "SensorTemperature",
+    "ScalerCrop",
+)
+
+
+def status(parts: Parts) -> dict[str, Any]:
+    """Everything but the common keys."""
+    worker, sequence, recording = parts.worker, parts.sequences.state, parts.recordings.running
+    frame_at, metadata, found = worker.frame_at, worker.metadata, worker.capabilities
+    exposure_us = metadata.get("ExposureTime")
+    age_s = None if frame_at is None else time.monotonic() - frame_at
+    state = worker.state
+    if sequence is not None and state != "offline":
+        state = "aborting" if parts.sequences.aborting else "acquiring"
+    configuration = worker.configuration
+    exposing = age_s is not None and exposure_us is not None and worker.state == "idle"
+    return {
+        "state": state,
+        "last_error": worker.last_error,
+        "reading_age_s": None if age_s is None else round(age_s, 6),
+        "driver": parts.config.driver,
+        "model": None if found is None else found.model,
+        "frames": worker.frames,
+        "failures_in_a_row": worker.failures_in_a_row,
+        "reconfiguration_gap_s": worker.gap_s,
+        "exposure_time": None if exposure_us is None else exposure_us / 1e6,
+        "exposure_progress": min(age_s, exposure_us / 1e6)
+        if exposing and age_s is not None and exposure_us is not None
+        else None,
+        "sequence_frame_limit": None if sequence is None else sequence.limit,
+        "sequence_frame_count": None if sequence is None else sequence.taken,
+        "recording": None if recording is None else recording.path.name,
+        "recording_s": None if recording is None else recording.duration_s,
+        "streams": {}
+        if configuration is None
+        else {name: {"size": stream.size, "format": stream.format} for name, stream in configuration.streams.items()},
+        "watched": sorted(name for name, hub in parts.hubs.items() if hub.watched),
+        "unwritten": parts.writer.waiting,
+        "output_path": str(parts.output),
+        "free_bytes": _free_bytes(parts),
+        "settings_changed": parts.settings.to_wire()["changed"],
+        **{key: metadata.get(key) for key in _METADATA},
+    }
+
+
+def _free_bytes(parts: Parts) -> int | None:
+    try:
+        return parts.files.free_bytes()
+    except CommandFailed:
+        return None

@@ -1,0 +1,1 @@
+"""Video: H.264 packets for those who watch, MP4 files for those who keep."""
