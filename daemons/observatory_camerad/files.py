@@ -133,7 +133,7 @@ class FileStore:
     @contextmanager
     def _beside(self, target: Path, text: bytes | None) -> Iterator[None]:
         """The JSON is there before its picture; it goes again if the picture fails, unless it was there already."""
-        beside = target.with_suffix(".json")
+        beside = target.with_name(target.stem.removesuffix(".thumb") + ".json")
         new = text is not None and not beside.exists()
         if text is not None:
             write_atomic(beside, text)

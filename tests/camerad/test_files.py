@@ -211,7 +211,7 @@ def test_only_regular_files_of_the_folder_are_read_and_deleted(store: FileStore,
 
 
 def test_what_belongs_to_a_picture_goes_with_the_last_of_its_files(store: FileStore, tmp_path: Path) -> None:
-    for ending, metadata in (("dng", {}), ("jpg", {}), ("thumb.jpg", None)):
+    for ending, metadata in (("dng", {}), ("jpg", {}), ("thumb.jpg", {})):
         store.save(f"cam-00000001.{ending}", b"12345", metadata)
     (tmp_path / "pictures" / "notes.txt").touch()
     (tmp_path / "pictures" / "notes.json").touch()

@@ -95,21 +95,26 @@ with (folder / "given").open("a", buffering=1) as given:
 """
 
 
+def killed_while_saving(folder: Path, bytes_given: int, later_s: float) -> None:
+    """Kill a program that saves pictures, `later_s` after it has written down some more numbers."""
+    given = folder / "given"
+    wanted = given.stat().st_size + bytes_given
+    process = subprocess.Popen([sys.executable, "-c", SAVES, str(folder)])
+    try:
+        waiting.until(lambda: given.stat().st_size >= wanted or process.poll() is not None, 30, "pictures")
+        assert process.poll() is None
+        threading.Event().wait(later_s)  # any moment of a save
+    finally:
+        process.kill()
+        process.wait(10)
+
+
 def test_ten_kills_tear_no_file_and_repeat_no_number(tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.touch()
     chance = random.Random(3)
     for _ in range(10):
-        before = given.stat().st_size
-        process = subprocess.Popen([sys.executable, "-c", SAVES, str(tmp_path)])
-        try:
-            wanted = before + 13 * chance.randint(1, 12)
-            waiting.until(lambda: given.stat().st_size >= wanted or process.poll() is not None, 30, "pictures")
-            assert process.poll() is None
-            threading.Event().wait(chance.random() * 0.01)  # any moment of a save
-        finally:
-            process.kill()
-            process.wait(10)
+        killed_while_saving(tmp_path, 13 * chance.randint(1, 12), chance.random() * 0.01)
     numbers = Counter(given.read_text().split())
     assert len(numbers) > 20
     assert set(numbers.values()) == {1}

@@ -15,6 +15,7 @@ import waiting
 from observatory_common.directory import Directory
 from observatory_common.errors import DaemonNotReachable
 from observatory_common.rpc.client import RemoteDaemon, connect
+from observatory_common.storage import write_atomic
 
 NAME = "test_camera"
 
@@ -52,13 +53,17 @@ class Camerad:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "log"
 
-    def start(self) -> None:
+    def _spawn(self) -> None:
         env = {**os.environ, "OBSERVATORY_ETC": str(self.etc), "XDG_STATE_HOME": str(self.folder / "state")}
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "observatory_camerad", str(self.config)]
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        """Start, and wait for frames."""
+        self._spawn()
         with self.connect() as camera:
-            waiting.until(lambda: self._state(camera) == "idle", 30, "frames")
+            waiting.until(lambda: self._state(camera) in ("idle", "acquiring"), 30, "frames")
 
     def _state(self, camera: RemoteDaemon) -> str | None:
         assert self.process.poll() is None, self.log.read_text()
@@ -66,6 +71,22 @@ class Camerad:
             return camera.report_status()["state"]
         except DaemonNotReachable:
             return None
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the daemon keeps its state."""
+        return self.folder / "state" / "observatory" / "camerad" / "cam"
+
+    def fault(self, **faults: Any) -> None:
+        """Have the simulated camera fail so; nothing: be well."""
+        self.state_folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.state_folder / "simulator-faults.json", json.dumps(faults).encode())
+
+    def run(self) -> None:
+        """Start without waiting for frames, only for answers."""
+        self._spawn()
+        with self.connect() as camera:
+            waiting.until(lambda: self._state(camera) is not None, 30, "answers")
 
     def connect(self) -> RemoteDaemon:
         return connect(NAME, directory=Directory.load(self.etc / "observatory"))
