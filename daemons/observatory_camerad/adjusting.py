@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad.captures import Wish
+from observatory_camerad.acquisition.captures import Wish
+from observatory_camerad.acquisition.effects import in_effect
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.sequence import Sequences
+from observatory_camerad.acquisition.timing import iso
+from observatory_camerad.acquisition.use_cases import Transform, UseCase, standing
+from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.controls import checked, exposure_controls
 from observatory_camerad.drivers.base import Capabilities
-from observatory_camerad.effects import in_effect
-from observatory_camerad.files import FileStore
-from observatory_camerad.frames import Frame
-from observatory_camerad.outputs import PHOTO_FORMATS, RAW_FORMATS
-from observatory_camerad.sequence import Sequences
+from observatory_camerad.outputs.encoders import PHOTO_FORMATS, RAW_FORMATS
+from observatory_camerad.outputs.files import FileStore
 from observatory_camerad.settings import MOMENTARY, Settings
-from observatory_camerad.timing import iso
-from observatory_camerad.use_cases import Transform, UseCase, standing
-from observatory_camerad.worker import Worker
 from observatory_common import arguments
 from observatory_common.errors import CommandFailed, InvalidArgument, NotConnected, TimedOut
 from observatory_common.json_file import nearest

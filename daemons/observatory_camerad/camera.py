@@ -6,16 +6,16 @@ from typing import Any
 
 from observatory_camerad import crop as crops
 from observatory_camerad import wire
-from observatory_camerad.captures import Wish
+from observatory_camerad.acquisition.captures import Wish
+from observatory_camerad.acquisition.use_cases import USE_CASES
 from observatory_camerad.config import CameradConfig
 from observatory_camerad.drivers.base import Capabilities
-from observatory_camerad.hub import LONGEST_WAIT_S
-from observatory_camerad.looking import histogram, stream_of
-from observatory_camerad.outputs import PHOTO_FORMATS, RAW_FORMATS
+from observatory_camerad.live.hub import LONGEST_WAIT_S
+from observatory_camerad.live.looking import histogram, stream_of
+from observatory_camerad.outputs.encoders import PHOTO_FORMATS, RAW_FORMATS
 from observatory_camerad.parts import Parts
-from observatory_camerad.recordings import FORMATS as VIDEO_FORMATS
 from observatory_camerad.status import status
-from observatory_camerad.use_cases import USE_CASES
+from observatory_camerad.video.recordings import FORMATS as VIDEO_FORMATS
 from observatory_common import arguments
 from observatory_common.access import Caller, control, local, view
 from observatory_common.errors import NotConnected, NotDisconnected

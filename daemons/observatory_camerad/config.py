@@ -7,12 +7,12 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad.names import DEFAULT_PATTERN, FilePattern
+from observatory_camerad.acquisition.use_cases import USE_CASES, Transform, UseCase
+from observatory_camerad.outputs.names import DEFAULT_PATTERN, FilePattern
 from observatory_camerad.settings import use_case_from
 from observatory_camerad.simulator.focuser import FocuserConfig
 from observatory_camerad.simulator.scene import Mover, SceneConfig
 from observatory_camerad.simulator.sensor import SensorConfig
-from observatory_camerad.use_cases import USE_CASES, Transform, UseCase
 from observatory_common.config import COMMON_PROPERTIES, Document
 from observatory_common.directory import Directory
 from observatory_common.errors import InvalidConfig

@@ -9,28 +9,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad import encoding
+from observatory_camerad.acquisition.autofocus import Autofocus
+from observatory_camerad.acquisition.captures import Captures, Wish
+from observatory_camerad.acquisition.failures import Failures
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.sequence import Sequences
+from observatory_camerad.acquisition.sequence_journal import SequenceJournal
+from observatory_camerad.acquisition.shots import Shot
+from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.adjusting import Adjuster
-from observatory_camerad.autofocus import Autofocus
-from observatory_camerad.captures import Captures, Wish
 from observatory_camerad.config import CameradConfig
 from observatory_camerad.drivers.base import CameraDriver
-from observatory_camerad.failures import Failures
-from observatory_camerad.files import FileStore
-from observatory_camerad.frames import Frame
-from observatory_camerad.hub import FrameHub
-from observatory_camerad.names import FilePattern
-from observatory_camerad.photos import Outcome, PhotoWriter
-from observatory_camerad.recordings import Recordings
-from observatory_camerad.retention import Retention
-from observatory_camerad.sequence import Sequences
-from observatory_camerad.sequence_journal import SequenceJournal
+from observatory_camerad.live.hub import FrameHub
+from observatory_camerad.outputs import encoding
+from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.names import FilePattern
+from observatory_camerad.outputs.photos import Outcome, PhotoWriter
+from observatory_camerad.outputs.retention import Retention
 from observatory_camerad.settings import Settings
-from observatory_camerad.shots import Shot
 from observatory_camerad.simulator.focuser import Focuser
 from observatory_camerad.video.encoder import EncoderSettings
+from observatory_camerad.video.recordings import Recordings
 from observatory_camerad.video.stream import VideoStream
-from observatory_camerad.worker import Worker
 from observatory_common import timestamps
 from observatory_common.errors import CommandFailed, DeviceLost, NotConnected, ObservatoryError
 from observatory_common.jobs import JobTable

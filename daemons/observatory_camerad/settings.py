@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from observatory_camerad.use_cases import UseCase
+from observatory_camerad.acquisition.use_cases import UseCase
 from observatory_common import arguments
 from observatory_common.errors import InvalidArgument
 from observatory_common.storage import StateCorrupt, StateFile

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from observatory_camerad.acquisition.use_cases import UseCase, satisfied
 from observatory_camerad.drivers.base import Capabilities, Configuration
-from observatory_camerad.use_cases import UseCase, satisfied
 
 
 def capabilities(found: Capabilities) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from pictures import names_in, opened, save_one
 
-from observatory_camerad import digests
-from observatory_camerad.files import FileStore
-from observatory_camerad.names import checked_folder
+from observatory_camerad.outputs import digests
+from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.names import checked_folder
 from observatory_common.errors import CommandFailed, InvalidArgument
 
 
@@ -60,7 +60,7 @@ def test_metadata_become_strict_json(store: FileStore, tmp_path: Path) -> None:
 
 
 def test_a_picture_that_fails_leaves_nothing(store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from observatory_camerad import files
+    from observatory_camerad.outputs import files
 
     write = files.write_atomic
 
@@ -90,20 +90,6 @@ def test_nothing_is_written_over(store: FileStore, tmp_path: Path) -> None:
 def test_a_name_that_leads_elsewhere_is_not_written(name: str, store: FileStore) -> None:
     with pytest.raises(CommandFailed, match="is no name for a file"):
         store.save(name, b"", {})
-
-
-def test_a_video_is_adopted_whole(store: FileStore, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    part = folder / ".cam-00000001.mp4.part"
-    part.write_bytes(b"video")
-    assert store.list() == []
-    store.adopt(part, "cam-00000001.mp4", {"seconds": 5})
-    assert names_in(folder) == ["cam-00000001.json", "cam-00000001.mp4"]
-    (folder / ".link.part").symlink_to("/etc/passwd")
-    for bad in (folder / ".missing.part", folder / ".link.part", folder):
-        with pytest.raises(CommandFailed):
-            store.adopt(bad, "cam-00000002.mp4", {})
-    assert names_in(folder) == [".link.part", "cam-00000001.json", "cam-00000001.mp4"]
 
 
 def test_folders_inside_the_roots_alone(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from astropy.io import fits as astropy_fits
 from astropy.time import Time
 from cameras import Camerad
 
-from observatory_camerad import fits
+from observatory_camerad.acquisition.timing import Clocks, Exposure, exposure, iso
 from observatory_camerad.drivers.base import Configuration, Stream
+from observatory_camerad.outputs import fits
 from observatory_camerad.simulator.camera import SIZE, SimulatedCamera, SimulatedOptics
 from observatory_camerad.simulator.scene import SceneConfig
 from observatory_camerad.simulator.sensor import SensorConfig
-from observatory_camerad.timing import Clocks, Exposure, exposure, iso
 
 NOW = Clocks(wall_ns=1_800_000_000_123_456_789, boot_ns=5_000_000_000_000)
 METADATA = {"ExposureTime": 250_000, "FrameDuration": 300_000, "AnalogueGain": 2.0, "SensorTimestamp": NOW.boot_ns - 40_000_000}

@@ -15,8 +15,8 @@ import waiting
 from pictures import names_in, opened, save_one
 from small_disk import SmallDisk
 
-from observatory_camerad import disk
-from observatory_camerad.files import FileStore, NoRoom
+from observatory_camerad.outputs import disk
+from observatory_camerad.outputs.files import FileStore, NoRoom
 from observatory_common.errors import CommandFailed
 from observatory_common.storage import StateFile
 
@@ -83,7 +83,7 @@ def test_a_read_only_disk_is_told_plainly(tmp_path: Path, caplog: pytest.LogCapt
 SAVES = """
 import sys
 from pathlib import Path
-from observatory_camerad.files import FileStore
+from observatory_camerad.outputs.files import FileStore
 from observatory_common.storage import StateFile
 folder = Path(sys.argv[1])
 store = FileStore(folder / "pictures", "cam", StateFile(folder / "counter.json"))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pictures import names_in, opened, save_one
 
-from observatory_camerad.files import FileStore, NoRoom
-from observatory_camerad.names import FilePattern
+from observatory_camerad.outputs.files import FileStore, NoRoom
+from observatory_camerad.outputs.names import FilePattern
 from observatory_common.errors import CommandFailed, InvalidConfig
 from observatory_common.storage import StateFile
 

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from observatory_camerad import dng, encoding, exif, fits
-from observatory_camerad.instrument import Instrument
-from observatory_camerad.metadata import strict_json
-from observatory_camerad.timing import Exposure
+from observatory_camerad.acquisition.timing import Exposure
+from observatory_camerad.outputs import dng, encoding, exif, fits
+from observatory_camerad.outputs.instrument import Instrument
+from observatory_camerad.outputs.metadata import strict_json
 from observatory_common.errors import CommandFailed
 
 TIMES = Exposure(1_800_000_000_123_456_789, 1_800_000_000_373_456_789, "FrameWallClock", 0.001)

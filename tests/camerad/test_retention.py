@@ -11,8 +11,8 @@ import pytest
 from pictures import opened
 from small_disk import SmallDisk
 
-from observatory_camerad.files import FileStore
-from observatory_camerad.retention import Retention
+from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.retention import Retention
 
 HOUR_S = 3600
 MIB = 1 << 20

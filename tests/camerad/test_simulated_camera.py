@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from simulated import camera, frames
 
-from observatory_camerad import timing
+from observatory_camerad.acquisition import timing
 from observatory_camerad.drivers.base import Configuration, Stream
 from observatory_camerad.simulator.clocks import LeapingClocks, SystemClocks
 from observatory_camerad.simulator.faults import KNOWN, Faults

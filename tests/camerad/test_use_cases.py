@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from observatory_camerad.acquisition.effects import Effect, Settling
+from observatory_camerad.acquisition.use_cases import Transform, UseCase, merged, satisfied, standing
 from observatory_camerad.drivers.base import Stream
-from observatory_camerad.effects import Effect, Settling
-from observatory_camerad.use_cases import Transform, UseCase, merged, satisfied, standing
 from observatory_common.errors import CommandFailed
 
 NONE = Transform()
@@ -54,7 +54,7 @@ def test_the_standing_configuration_has_the_live_view_and_what_goes_with_it() ->
     found = standing(cases, NONE)
     assert [name for name, case in cases.items() if satisfied(found, case)] == ["live", "photo", "raw"]
     for_video = standing(cases, NONE, ["video"])
-    assert [name for name, case in cases.items() if satisfied(for_video, case)] == ["live", "video"]
+    assert [name for name, case in cases.items() if satisfied(for_video, case)] == ["live", "raw", "video"]
     with pytest.raises(CommandFailed, match="video cannot be had"):
         standing(cases, NONE, ["photo", "video"])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from observatory_camerad.files import FileStore
-from observatory_camerad.names import FilePattern
+from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.names import FilePattern
 from observatory_common.storage import StateFile
 
 

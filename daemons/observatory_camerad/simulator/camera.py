@@ -108,6 +108,7 @@ class SimulatedCamera(CameraDriver):
             controls=self._controls,
             streams=FORMATS,
             features=frozenset({"raw", "bayer", "autofocus"}),
+            control_delay_frames=3,
         )
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from observatory_camerad import encoding
+from observatory_camerad.outputs import encoding
 from observatory_camerad.video.audio import LONGEST_SYNC_S, AudioSource, AudioTrack
 from observatory_camerad.video.encoder import Packet
 from observatory_camerad.video.partfile import PartFile, keep_part, recover

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad import disk
-from observatory_camerad.digests import Digests
-from observatory_camerad.metadata import strict_json
-from observatory_camerad.names import FilePattern, checked_folder
+from observatory_camerad.outputs import disk
+from observatory_camerad.outputs.digests import Digests
+from observatory_camerad.outputs.metadata import strict_json
+from observatory_camerad.outputs.names import FilePattern, checked_folder
 from observatory_common.arguments import shown
 from observatory_common.errors import CommandFailed, InvalidArgument, NoRoom
 from observatory_common.framed import Framed
@@ -110,25 +110,6 @@ class FileStore:
         self.require_room(len(data) + len(text or b""), folder)
         with disk.told(target.parent, len(data)), self._beside(target, text):
             write_atomic(target, data)
-
-    def adopt(self, part: Path, name: str, metadata: Mapping[str, Any] | None) -> None:
-        """Give a file that was written elsewhere in its folder its name, with the JSON of its metadata beside it.
-
-        Raises CommandFailed; then the part is left as it was.
-        """
-        target = self._free_path(name, part.parent)
-        text = None if metadata is None else strict_json(metadata)
-        with disk.told(target.parent, len(text or b"")):
-            descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise CommandFailed(f"{part} is no file", value=str(part))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            with self._beside(target, text):
-                os.replace(part, target)
-            disk.sync_folder(target.parent)
 
     @contextmanager
     def _beside(self, target: Path, text: bytes | None) -> Iterator[None]:

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.shots import Shot
+from observatory_camerad.acquisition.timing import iso
+from observatory_camerad.acquisition.use_cases import UseCase
+from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.drivers.base import Capabilities
-from observatory_camerad.files import FileStore
-from observatory_camerad.frames import Frame
-from observatory_camerad.instrument import Instrument
-from observatory_camerad.outputs import picture_encoder, raw_encoder
-from observatory_camerad.photos import Outcome, PhotoWriter, Taken
-from observatory_camerad.retention import Retention
+from observatory_camerad.outputs.encoders import picture_encoder, raw_encoder
+from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.instrument import Instrument
+from observatory_camerad.outputs.photos import Outcome, PhotoWriter, Taken
+from observatory_camerad.outputs.retention import Retention
 from observatory_camerad.settings import Settings
-from observatory_camerad.shots import Shot
-from observatory_camerad.timing import iso
-from observatory_camerad.use_cases import UseCase
-from observatory_camerad.worker import Worker
 from observatory_common.errors import CommandFailed, ObservatoryError
 
 
@@ -136,7 +136,8 @@ class Captures:
         return picture_encoder(ending, pixels, actual.format, metadata, times, instrument)
 
     def _instrument(self, found: Capabilities, frame: Frame) -> Instrument:
-        mode = frame.configuration.mode
+        number = frame.configuration.mode
+        mode = found.modes[number] if number < len(found.modes) else None
         return Instrument(
             camera=found.model,
             driver=found.driver,
@@ -144,6 +145,7 @@ class Captures:
             sensor_width=found.sensor_size[0],
             pixel_size_um=found.pixel_size_um,
             bayer_pattern=found.bayer_pattern,
-            bit_depth=found.modes[mode].bit_depth if mode < len(found.modes) else 8,
+            bit_depth=8 if mode is None else mode.bit_depth,
             site=self._site,
+            binning=None if mode is None else max(round(mode.crop[2] / mode.size[0]), 1),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from observatory_camerad.exif import with_exif
+from observatory_camerad.outputs.exif import with_exif
 from observatory_common.errors import CommandFailed
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from observatory_camerad.disk import human
-from observatory_camerad.files import FileStore, Group
+from observatory_camerad.outputs.disk import human
+from observatory_camerad.outputs.files import FileStore, Group
 
 log = logging.getLogger("camerad.retention")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from observatory_camerad.acquisition.timing import Clocks, Exposure, exposure
 from observatory_camerad.drivers.base import Configuration, Request
-from observatory_camerad.timing import Clocks, Exposure, exposure
 
 if TYPE_CHECKING:
     import numpy as np

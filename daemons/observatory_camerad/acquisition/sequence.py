@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad.captures import Captures, Wish
-from observatory_camerad.photos import Outcome
-from observatory_camerad.sequence_journal import SequenceJournal, SequenceState
-from observatory_camerad.shots import Shot
-from observatory_camerad.worker import Worker
+from observatory_camerad.acquisition.captures import Captures, Wish
+from observatory_camerad.acquisition.sequence_journal import SequenceJournal, SequenceState
+from observatory_camerad.acquisition.shots import Shot
+from observatory_camerad.acquisition.worker import Worker
+from observatory_camerad.outputs.photos import Outcome
 from observatory_common import timestamps
 from observatory_common.errors import (
     CameraNotAcquiring,

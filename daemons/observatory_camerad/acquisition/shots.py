@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.use_cases import UseCase
 from observatory_camerad.drivers.base import Configuration
-from observatory_camerad.frames import Frame
-from observatory_camerad.use_cases import UseCase
 from observatory_common.errors import ObservatoryError
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad.files import FileStore
+from observatory_camerad.outputs.files import FileStore
 from observatory_common.errors import CommandFailed, ObservatoryError
 
 log = logging.getLogger("camerad.photos")
@@ -90,7 +90,7 @@ class PhotoWriter:
 
     def _write(self, taken: Taken, outcome: Outcome) -> None:
         encoded = {ending: encode() for ending, encode in taken.encoders.items()}
-        stem = self._files.next_stem(taken.kind, taken.start_ns)
+        stem = self._files.next_stem(taken.kind, taken.start_ns, taken.folder)
         names = [f"{stem}.{ending}" for ending in encoded]
         outcome.before(names[-1])
         for name, data in zip(names, encoded.values(), strict=True):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from observatory_camerad.instrument import Instrument
-from observatory_camerad.metadata import ascii_text, finite, plain
-from observatory_camerad.timing import Exposure
+from observatory_camerad.acquisition.timing import Exposure
+from observatory_camerad.outputs.instrument import Instrument
+from observatory_camerad.outputs.metadata import ascii_text, finite, plain
 from observatory_common.errors import CommandFailed
 
 LONGEST = 65533  # what a segment of a JPEG holds

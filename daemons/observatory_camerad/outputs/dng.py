@@ -6,10 +6,10 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from observatory_camerad.exif import IFD_EXIF, IFD_GPS, exif_tags, gps_tags, start_of
-from observatory_camerad.instrument import Instrument
-from observatory_camerad.metadata import ascii_text, finite_numbers
-from observatory_camerad.timing import Exposure
+from observatory_camerad.acquisition.timing import Exposure
+from observatory_camerad.outputs.exif import IFD_EXIF, IFD_GPS, exif_tags, gps_tags, start_of
+from observatory_camerad.outputs.instrument import Instrument
+from observatory_camerad.outputs.metadata import ascii_text, finite_numbers
 from observatory_common.errors import CommandFailed
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from observatory_camerad.acquisition.use_cases import Transform, satisfied, standing
+from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.config import VideoConfig
-from observatory_camerad.files import FileStore
-from observatory_camerad.metadata import strict_json
-from observatory_camerad.retention import Retention
+from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.metadata import strict_json
+from observatory_camerad.outputs.retention import Retention
 from observatory_camerad.settings import Settings
-from observatory_camerad.use_cases import Transform, satisfied, standing
 from observatory_camerad.video.audio import AudioSource
 from observatory_camerad.video.partfile import keep_part, recover_parts
 from observatory_camerad.video.recording import RESERVE_BYTES, Recording, RecordingLimits, RecordingResult
 from observatory_camerad.video.stream import VideoStream
-from observatory_camerad.worker import Worker
 from observatory_common.errors import Blocked, CameraNotAcquiring, CommandFailed, NotConnected, ObservatoryError
 from observatory_common.jobs import Job, JobTable
 from observatory_common.storage import write_atomic

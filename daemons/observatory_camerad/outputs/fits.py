@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from observatory_camerad.instrument import Instrument
-from observatory_camerad.metadata import ascii_text, finite, finite_numbers
-from observatory_camerad.timing import Exposure, iso
+from observatory_camerad.acquisition.timing import Exposure, iso
+from observatory_camerad.outputs.instrument import Instrument
+from observatory_camerad.outputs.metadata import ascii_text, finite, finite_numbers
 from observatory_common.errors import CommandFailed
 
 if TYPE_CHECKING:

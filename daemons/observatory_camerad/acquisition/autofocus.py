@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from observatory_camerad.frames import Frame
-from observatory_camerad.worker import Worker
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.worker import Worker
 from observatory_common.errors import Blocked, CommandFailed, DeviceLost, NotConnected, ObservatoryError, TimedOut
 from observatory_common.jobs import Job, JobTable
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from observatory_camerad import dng, encoding, exif, fits
+from observatory_camerad.acquisition.timing import Exposure
 from observatory_camerad.drivers.base import Stream
-from observatory_camerad.instrument import Instrument
-from observatory_camerad.timing import Exposure
+from observatory_camerad.outputs import dng, encoding, exif, fits
+from observatory_camerad.outputs.instrument import Instrument
 from observatory_common.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def picture_encoder(
 ) -> Encoder:
     """Of a picture: with EXIF where the format has it; `fits` is its luma, 16 bits."""
     if ending == "fits":
-        return lambda: fits.encode_mono(pixels, stream_format, metadata, times, instrument)
+        scaled = replace(instrument, binning=None)
+        return lambda: fits.encode_mono(pixels, stream_format, metadata, times, scaled)
 
     def encode() -> bytes:
         block = exif.exif_bytes(metadata, times, instrument, f"camerad {instrument.software_version}", instrument.site)

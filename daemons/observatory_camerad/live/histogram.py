@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from observatory_camerad.encoding import as_bgr
+from observatory_camerad.outputs.encoding import as_bgr
 
 if TYPE_CHECKING:
     import numpy as np

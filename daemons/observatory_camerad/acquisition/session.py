@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from observatory_camerad.acquisition.effects import Effect, Settling
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.inbox import Inbox
+from observatory_camerad.acquisition.shots import Change, Reconfiguration, Shot
+from observatory_camerad.acquisition.use_cases import Transform, satisfied, standing
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration, Request
-from observatory_camerad.effects import Effect, Settling
-from observatory_camerad.frames import Frame
-from observatory_camerad.inbox import Inbox
 from observatory_camerad.settings import Settings
-from observatory_camerad.shots import Change, Reconfiguration, Shot
-from observatory_camerad.use_cases import Transform, satisfied, standing
 from observatory_common.errors import Blocked, CommandFailed, DeviceLost, ObservatoryError
 
 log = logging.getLogger("camerad.session")
@@ -103,7 +103,8 @@ class Session:
     def _serve(self, frame: Frame) -> None:
         if self._settling is not None:
             return
-        open_change = min((change.number for change, _ in self._changes), default=None)
+        not_yet = [change.number for change, _ in self._changes] + self._inbox.unsent_changes()
+        open_change = min(not_yet, default=None)
         for shot in self._inbox.shots():
             waits = open_change is not None and open_change <= shot.after_change
             ready = not waits and self._fits(shot) and (shot is self._special or not self._needs_controls(shot))

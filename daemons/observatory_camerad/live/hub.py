@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from observatory_camerad.frames import Frame
+from observatory_camerad.acquisition.frames import Frame
 from observatory_common.errors import CommandFailed
 
 if TYPE_CHECKING:

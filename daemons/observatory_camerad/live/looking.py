@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from observatory_camerad import histogram as histograms
-from observatory_camerad.frames import Frame
-from observatory_camerad.shots import Shot
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.shots import Shot
+from observatory_camerad.live import histogram as histograms
 from observatory_common import arguments
 from observatory_common.errors import CommandFailed, TimedOut
 

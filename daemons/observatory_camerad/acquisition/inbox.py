@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from observatory_camerad.acquisition.shots import Change, Reconfiguration, Shot
 from observatory_camerad.drivers.base import Configuration
-from observatory_camerad.shots import Change, Reconfiguration, Shot
 from observatory_common.errors import Blocked, ObservatoryError
 
 MOST_SHOTS = 64
@@ -33,16 +33,19 @@ class Inbox:
 
     def add_change(self, values: Mapping[str, Any]) -> Change:
         """Have controls changed."""
-        change = self.new_change(values)
         with self._lock:
+            change = self._new_change(values)
             self._orders.append(change)
-        return change
+            return change
 
     def new_change(self, values: Mapping[str, Any]) -> Change:
         """A change with a number of its own, which is not queued."""
         with self._lock:
-            self._changes += 1
-            return Change(values, self._changes)
+            return self._new_change(values)
+
+    def _new_change(self, values: Mapping[str, Any]) -> Change:
+        self._changes += 1
+        return Change(values, self._changes)
 
     def add_reconfiguration(self, wanted: Configuration, held: bool) -> Reconfiguration:
         """Have the configuration changed."""
@@ -56,6 +59,11 @@ class Inbox:
         with self._lock:
             taken, self._orders = self._orders, []
             return taken
+
+    def unsent_changes(self) -> list[int]:
+        """The numbers of the changes among the orders that wait."""
+        with self._lock:
+            return [order.number for order in self._orders if isinstance(order, Change)]
 
     def shots(self) -> list[Shot]:
         """Those that wait; the cancelled ones are dropped."""

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from observatory_camerad.acquisition.failures import Failures
+from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.inbox import Inbox
+from observatory_camerad.acquisition.session import STALLED_AFTER_S, Session
+from observatory_camerad.acquisition.shots import Change, Reconfiguration, Shot
+from observatory_camerad.acquisition.use_cases import Transform, UseCase, defaults, standing
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration
-from observatory_camerad.failures import Failures
-from observatory_camerad.frames import Frame
-from observatory_camerad.inbox import Inbox
-from observatory_camerad.session import STALLED_AFTER_S, Session
 from observatory_camerad.settings import Settings
-from observatory_camerad.shots import Change, Reconfiguration, Shot
-from observatory_camerad.use_cases import Transform, UseCase, defaults, standing
 from observatory_common.errors import CommandFailed, DeviceLost, NotConnected, ObservatoryError
 
 log = logging.getLogger("camerad.worker")
