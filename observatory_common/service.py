@@ -86,10 +86,13 @@ def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
             if check:
                 _check(kind, file)
                 return 0
-            return _Life(kind, file).run() if _is_sound(kind, file) else ExitCode.BadConfig
+            code = _Life(kind, file).run() if _is_sound(kind, file) else ExitCode.BadConfig
         except (InvalidConfig, Blocked) as error:
             print(error, file=sys.stderr)
             return ExitCode.BadConfig
+        if code == ExitCode.DeviceStuck:
+            os._exit(code)  # an orderly end would wait for the library that does not return
+        return code
 
     from observatory_common.terminal import run as run_command
 

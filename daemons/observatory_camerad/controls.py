@@ -12,6 +12,7 @@ from observatory_common.errors import InvalidArgument
 from observatory_common.json_file import nearest
 
 _AF_MANUAL, _AF_AUTO = 0, 1  # libcamera's numbers
+_INT32 = 2**31 - 1
 
 
 def checked(wanted: Any, known: Mapping[str, ControlInfo], in_force: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -96,8 +97,9 @@ def _number(name: str, item: Any, value: Any, info: ControlInfo) -> Any:
             raise _refused(name, value, info)
         return item
     kinds = (int,) if info.type == "int" else (int, float)
-    low = -math.inf if info.minimum is None else info.minimum
-    high = math.inf if info.maximum is None else info.maximum
+    unbounded = _INT32 if info.type == "int" else math.inf  # libcamera's whole numbers have 32 bits
+    low = -unbounded if info.minimum is None else info.minimum
+    high = unbounded if info.maximum is None else info.maximum
     if type(item) not in kinds or not low <= item <= high or not math.isfinite(item):
         raise _refused(name, value, info)
     return item if info.type == "int" else float(item)

@@ -90,9 +90,18 @@ def test_zero_hands_back_to_auto_exposure_and_is_not_expected_to_be_read() -> No
 
 
 def test_a_start_is_settled_once_auto_exposure_has_converged() -> None:
-    settling = Settling(3)
+    settling = Settling({}, 3)
     assert [settling.over({"AeState": state}) for state in (1, 1, 1, 1, 2)] == [False] * 4 + [True]
-    silent = Settling(3)
+    older = Settling({"ExposureTime": 0}, 3)
+    assert [older.over({"AeLocked": locked}) for locked in (False, False, False, False, True)] == [False] * 4 + [True]
+    silent = Settling({}, 3)
     assert [silent.over({}) for _ in range(5)] == [False] * 3 + [True, True]
-    dark = Settling(3, most_frames=6)
+    dark = Settling({}, 3, most_frames=6)
     assert [dark.over({"AeState": 1}) for _ in range(6)] == [False] * 5 + [True]
+
+
+def test_a_start_with_a_fixed_exposure_is_settled_with_the_first_frame_that_has_it() -> None:
+    """Frames may be minutes long: no more of them are waited for than it takes."""
+    settling = Settling({"ExposureTime": 60_000_000, "AnalogueGain": 2.0}, 8)
+    readings = [{"ExposureTime": 10_000}, {"ExposureTime": 59_999_990, "AnalogueGain": 2.0, "AeState": 0}]
+    assert [settling.over(metadata) for metadata in readings] == [False, True]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _GIVEN_UP_AFTER_FRAMES = 12  # beyond the camera's own delay: it has been cut, or another control forbids it
-_SETTLED = 2  # libcamera's AeStateConverged
+_SEARCHING = 1  # libcamera's AeState; older ones have AeLocked instead
+_FIXED = ("ExposureTime", "AnalogueGain")
 _TOLERANCE = {
     "ExposureTime": (100.0, 0.005),
     "AnalogueGain": (0.0, 0.02),
@@ -43,9 +44,10 @@ def in_effect(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[st
 
 
 class Settling:
-    """Waits after a start for auto exposure, for so many frames at most."""
+    """Waits after a start for the controls that were set and for auto exposure, for so many frames at most."""
 
-    def __init__(self, delay_frames: int, most_frames: int = 60) -> None:
+    def __init__(self, controls: Mapping[str, Any], delay_frames: int, most_frames: int = 60) -> None:
+        self._fixed = {name: controls[name] for name in _FIXED if controls.get(name)}
         self._delay_frames = delay_frames
         self._most_frames = most_frames
         self._frames = 0
@@ -53,10 +55,12 @@ class Settling:
     def over(self, metadata: Mapping[str, Any]) -> bool:
         """One frame further: whether exposure and white balance can be relied upon."""
         self._frames += 1
-        state = metadata.get("AeState")
-        if state is None or self._frames >= self._most_frames:
-            return self._frames > self._delay_frames
-        return bool(state == _SETTLED)
+        if self._frames >= self._most_frames:
+            return True
+        if self._fixed:  # what can be read need not be waited for: frames may be minutes long
+            return all(_agree(name, value, metadata.get(name)) for name, value in self._fixed.items())
+        locked = metadata.get("AeState") != _SEARCHING and metadata.get("AeLocked") is not False
+        return locked and self._frames > self._delay_frames
 
 
 def _is_automatic(name: str, values: Mapping[str, Any]) -> bool:

@@ -196,7 +196,7 @@ class Session:
         controls = {name: value for name, value in self._settings.controls().items() if name in self.capabilities.controls}
         if controls:
             self._driver.set_controls(controls)
-        self._settling = Settling(self.capabilities.control_delay_frames)
+        self._settling = Settling(controls, self.capabilities.control_delay_frames)
         self._last_at = time.monotonic()
 
     def longest_frame_s(self) -> float:

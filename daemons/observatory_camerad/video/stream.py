@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("camerad.video")
 
-_QUEUE_FRAMES = 4
+_QUEUE_FRAMES = 8  # an encoder that starts takes some frames' time
 _LOOK_EVERY_S = 0.5
 _BACK_OFF_S = 1.0
 _NEW_CLOCK_US = 1_000_000  # a time stamp so much before the last one is of another clock
