@@ -15,7 +15,7 @@ from observatory_camerad.acquisition.sequence import Sequences
 from observatory_camerad.acquisition.timing import iso
 from observatory_camerad.acquisition.use_cases import Transform, UseCase, standing
 from observatory_camerad.acquisition.worker import Worker
-from observatory_camerad.controls import checked, exposure_controls
+from observatory_camerad.controls import checked, exposure_controls, settled_values
 from observatory_camerad.drivers.base import Capabilities
 from observatory_camerad.outputs.encoders import PHOTO_FORMATS, RAW_FORMATS
 from observatory_camerad.outputs.files import FileStore
@@ -28,7 +28,7 @@ _RECONFIGURED_WITHIN_S = 10.0
 _LONGEST_INTERVAL_S = 86400.0 * 7
 _USE_CASE_KEYS = ("stream", "size", "format", "mode", "buffer_count", "controls")
 _PARAMETERS = ("exposure", "gain", "format", "interval", "folder")
-_AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
+_EXPOSURE = ("AeEnable", "ExposureTime", "AnalogueGain", "FrameDurationLimits")
 
 
 class Adjuster:
@@ -69,11 +69,7 @@ class Adjuster:
                 raise arguments.refused("parameters", name, f"only {', '.join(_PARAMETERS)}")
         base = self._settings.base_controls()
         known = self._worker.require().capabilities.controls
-        values: dict[str, Any] = {
-            name: base.get(name, _AUTOMATIC.get(name, known[name].default))
-            for name in ("AeEnable", "ExposureTime", "AnalogueGain", "FrameDurationLimits")
-            if name in known
-        }
+        values = settled_values(_EXPOSURE, base, known)
         if "exposure" in parameters:
             values |= self._exposure(parameters["exposure"])
         if "gain" in parameters:
@@ -81,7 +77,7 @@ class Adjuster:
         chosen = arguments.choice("format", parameters.get("format", "fits"), {*PHOTO_FORMATS, *RAW_FORMATS})
         interval_s = arguments.number("interval", parameters.get("interval", 0), 0, _LONGEST_INTERVAL_S)
         folder = None if parameters.get("folder") is None else self._files.folder(parameters["folder"])
-        answer = self._change({name: value for name, value in values.items() if value is not None}, 2.0)
+        answer = self._change(values, 2.0)
         self._format, self._interval_s, self._folder = chosen, interval_s, folder
         return {**answer, "format": chosen, "interval": interval_s, "folder": None if folder is None else str(folder)}
 
@@ -98,30 +94,28 @@ class Adjuster:
         if type(changes) is not dict or not changes:
             raise arguments.refused("use_case", changes, f"names and values of {', '.join(_USE_CASE_KEYS)}")
         found = self._worker.require().capabilities
-        cases = self._settings.use_cases()
+        cases, before = self._settings.use_cases(), self._settings.controls()
         case = self._changed(cases.get(name, UseCase("main", found.sensor_size, "RGB888")), changes, found)
         self._reconfigure({**cases, name: case})
         self._settings.change_use_case(name, case)
-        if name == "live" and case.controls:
-            self._worker.change(self._settings.controls())
+        self._bring_in(before)
 
     def apply(self, cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
         """Another overlay in place of this one; controls that it says nothing of go back to the config's, or their default."""
-        known = self._worker.require().capabilities.controls
+        self._worker.require()
         before = self._settings.controls()
-        overlaid = set(self._settings.to_wire()["use_cases"])
-        configured = self._settings.configured()
-        if overlaid or cases:
-            self._reconfigure({**configured, **cases})
+        if cases or self._settings.to_wire()["use_cases"]:
+            self._reconfigure({**self._settings.configured(), **cases})
         self._settings.replace_all(cases, controls)
-        now = self._settings.controls()
-        values = {
-            name: now.get(name, _AUTOMATIC.get(name, known[name].default))
-            for name in {*before, *now}
-            if name in known and name not in MOMENTARY
-        }
+        self._bring_in(before)
+
+    def _bring_in(self, before: Mapping[str, Any]) -> None:
+        """Send what is in force now, and the defaults of what was before and is no more."""
+        now, known = self._settings.controls(), self._worker.require().capabilities.controls
+        names = [name for name in {*before, *now} if name not in MOMENTARY and before.get(name) != now.get(name)]
+        values = settled_values(names, now, known)
         if values:
-            self._worker.change({name: value for name, value in values.items() if value is not None})
+            self._worker.change(values)
 
     def _exposure(self, exposure_s: Any) -> dict[str, Any]:
         known = self._worker.require().capabilities.controls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from observatory_camerad.drivers.base import ControlInfo
@@ -12,6 +12,8 @@ from observatory_common.errors import InvalidArgument
 from observatory_common.json_file import nearest
 
 _AF_MANUAL, _AF_AUTO = 0, 1  # libcamera's numbers
+#: Zero hands these back to auto exposure.
+_AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 _INT32 = 2**31 - 1
 
 
@@ -34,6 +36,12 @@ def checked(wanted: Any, known: Mapping[str, ControlInfo], in_force: Mapping[str
     if in_force is not None:
         _check_together(values, {**in_force, **values}, known)
     return values
+
+
+def settled_values(names: Iterable[str], in_force: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> dict[str, Any]:
+    """For each control of some names what is in force, or else its default; exposure and gain go back to auto exposure."""
+    values = {name: in_force.get(name, _AUTOMATIC.get(name, known[name].default)) for name in names if name in known}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def exposure_controls(exposure_us: int, base: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Parts:
             [*consumers, self._offer_video, self._offer_autofocus],
             self._event,
         )
-        self.autofocus = Autofocus(self.worker, jobs)
+        self.autofocus = Autofocus(self.worker, self.settings, jobs)
         self.writer = PhotoWriter(self.files)
         self.retention = Retention(self.files, config.retention.keep_free_bytes, config.retention.max_age_s)
         self._keeper = _Keeper(self.retention)

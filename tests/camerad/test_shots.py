@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -92,6 +93,7 @@ def test_a_photo_needs_no_change_where_configurations_merge_and_a_stated_gap_whe
     assert done(camera, camera.take_photo())["name"]
     assert camera.report_status()["reconfiguration_gap_s"] == gap_s
     camera.set_use_case("live", LIVE_ON_MAIN)
+    colours = _colours(camera.frame("live", camera.report_status()["boot_id"], camera.report_status()["frames"] + 6))
     camera.set_use_case("photo", {**WIDE, "controls": {"Saturation": 0.0}})
     assert camera.use_cases()["photo"]["running"] is False
     assert camera.use_cases()["live"]["running"] is True
@@ -101,9 +103,17 @@ def test_a_photo_needs_no_change_where_configurations_merge_and_a_stated_gap_whe
     picture = cv2.imdecode(np.frombuffer(fetched, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (1440, 2560, 3)
     assert np.ptp(picture.astype(int), axis=2).max() <= 4  # its own controls were in force
+    after = camera.frame("live", camera.report_status()["boot_id"], camera.report_status()["frames"] + 6)
+    assert _colours(after) > 0.7 * colours  # which are in force no longer
     live = camera.frame("live", camera.report_status()["boot_id"], camera.report_status()["frames"])
     assert live["number"] and 0 < camera.report_status()["reconfiguration_gap_s"] < 5
     assert camera.report_status()["streams"]["main"]["size"] == [640, 360]  # as before
+
+
+def _colours(frame: dict[str, Any]) -> float:
+    """How far from grey its pixels are on average."""
+    picture = cv2.imdecode(np.frombuffer(frame["data"], np.uint8), cv2.IMREAD_COLOR)
+    return float(np.ptp(picture.astype(int), axis=2).mean())
 
 
 def _pieces(camera: RemoteDaemon, name: str) -> Iterator[bytes]:
@@ -283,6 +293,8 @@ def test_autofocus_is_a_job(camera: RemoteDaemon) -> None:
         camera.autofocus()
     result = done(camera, job)
     assert result["focused"] and result["LensPosition"] == pytest.approx(1.0, abs=0.15)
+    assert camera.settings()["controls"]["AfMode"] == 0  # it stays there, whatever comes
+    assert camera.settings()["controls"]["LensPosition"] == result["LensPosition"]
     cancelled = camera.autofocus()
     camera.cancel(cancelled["id"])
     assert camera.wait(cancelled["id"])["state"] == "stopped"

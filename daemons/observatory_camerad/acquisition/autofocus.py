@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from observatory_camerad.acquisition.frames import Frame
 from observatory_camerad.acquisition.worker import Worker
+from observatory_camerad.controls import settled_values
+from observatory_camerad.settings import Settings
 from observatory_common.errors import Blocked, CommandFailed, DeviceLost, NotConnected, ObservatoryError, TimedOut
 from observatory_common.jobs import Job, JobTable
 
 _SCANNING, _FOCUSED, _FAILED = 1, 2, 3  # libcamera's AfState
+_MANUAL, _CONTINUOUS = 0, 2  # AfMode
 _START = {"AfMode": 1, "AfTrigger": 0}
 _CANCEL = {"AfTrigger": 1}
 _WITHIN_S = 20.0
 
 
 class Autofocus:
-    """One cycle at a time; watches the frames for its end."""
+    """One cycle at a time; watches the frames for its end.
 
-    def __init__(self, worker: Worker, jobs: JobTable) -> None:
+    The lens then stays where it is sharp, with AfMode Manual, also after a restart; but a camera that focuses continuously
+    goes on to do so.
+    """
+
+    def __init__(self, worker: Worker, settings: Settings, jobs: JobTable) -> None:
         self._worker = worker
+        self._settings = settings
         self._jobs = jobs
         self._lock = threading.Lock()
         self._job: Job | None = None
@@ -49,17 +59,20 @@ class Autofocus:
         state = frame.metadata.get("AfState")
         self._scanned = self._scanned or state == _SCANNING
         if self._scanned and state in (_FOCUSED, _FAILED):
+            position = frame.metadata.get("LensPosition")
             result = {
                 "focused": state == _FOCUSED,
-                "LensPosition": frame.metadata.get("LensPosition"),
+                "LensPosition": position,
                 "FocusFoM": frame.metadata.get("FocusFoM"),
             }
             if state == _FOCUSED:
+                self._keep(position)
                 self._end("succeeded", result)
             else:
+                self._restore()
                 self._end("failed", result, CommandFailed("nothing sharp was found"))
         elif time.monotonic() > self._until:
-            self._worker.change(_CANCEL)
+            self._restore(_CANCEL)
             self._end("timed_out", None, TimedOut(f"the camera did not focus within {_WITHIN_S:g} s"))
 
     def lost(self, why: str) -> None:
@@ -67,11 +80,30 @@ class Autofocus:
         self._end("lost_device", None, DeviceLost(f"the camera was lost: {why}"))
 
     def _cancel(self) -> None:
-        try:
-            self._worker.change(_CANCEL)
-        except NotConnected:
-            pass  # `lost` has said so
+        self._restore(_CANCEL)
         self._end("stopped")
+
+    def _keep(self, position: float | None) -> None:
+        if position is None or self._settings.controls().get("AfMode") == _CONTINUOUS:
+            self._restore()
+            return
+        values = {"AfMode": _MANUAL, "LensPosition": position}
+        self._settings.remember(values)
+        self._change(values)
+
+    def _restore(self, first: Mapping[str, int] | None = None) -> None:
+        """The mode and place from before."""
+        if first is not None:
+            self._change(first)
+        session = self._worker.session
+        if session is not None:
+            self._change(settled_values(("AfMode", "LensPosition"), self._settings.controls(), session.capabilities.controls))
+
+    def _change(self, values: Mapping[str, Any]) -> None:
+        try:
+            self._worker.change(values)
+        except NotConnected:
+            pass  # `lost` says so
 
     def _end(self, how: str, result: dict[str, object] | None = None, error: ObservatoryError | None = None) -> None:
         with self._lock:

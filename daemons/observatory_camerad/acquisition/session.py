@@ -12,6 +12,7 @@ from observatory_camerad.acquisition.frames import Frame
 from observatory_camerad.acquisition.inbox import Inbox
 from observatory_camerad.acquisition.shots import Change, Reconfiguration, Shot
 from observatory_camerad.acquisition.use_cases import Transform, satisfied, standing
+from observatory_camerad.controls import settled_values
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration, Request
 from observatory_camerad.settings import Settings
 from observatory_common.errors import Blocked, CommandFailed, DeviceLost, ObservatoryError
@@ -20,8 +21,6 @@ log = logging.getLogger("camerad.session")
 
 STALLED_AFTER_S = 2.0  # and two frame durations
 _PREPARE_BEFORE_NS = 2_000_000_000
-#: Zero hands these back to auto exposure.
-_AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 
 
 class Session:
@@ -146,12 +145,9 @@ class Session:
         self._special = None
         if self._wanted != self._standing:
             self._configure(self._standing)
-        elif self._needs_controls(shot):
-            in_force, known = self._settings.controls(), self.capabilities.controls
-            values = {
-                name: in_force.get(name, _AUTOMATIC.get(name, known[name].default)) for name in shot.controls if name in known
-            }
-            self._send(self._inbox.new_change({name: value for name, value in values.items() if value is not None}))
+        if self._needs_controls(shot):
+            values = settled_values(shot.controls, self._settings.controls(), self.capabilities.controls)
+            self._send(self._inbox.new_change(values))
 
     def _fits(self, shot: Shot) -> bool:
         return all(satisfied(self._wanted, case) for case in shot.cases)

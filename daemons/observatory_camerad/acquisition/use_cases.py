@@ -91,10 +91,11 @@ def satisfied(configuration: Configuration, case: UseCase) -> bool:
     return stream == Stream(case.size, case.format) and case.mode in (None, configuration.mode)
 
 
-def defaults(found: Capabilities) -> dict[str, UseCase]:
-    """Use cases for a camera of which the config says nothing: all merged, in the sensor's first mode but for its size.
+def defaults(found: Capabilities, configured: Mapping[str, UseCase]) -> dict[str, UseCase]:
+    """The use cases of which the config says nothing.
 
-    Live is small and YUV; photo has the largest mode's size; video is at most 1920 wide.
+    Live is small and YUV; photo has the largest mode's size; video is what runs on the stream main anyway if that is not
+    too large to be encoded, else at most 1920 wide.
     """
     modes = found.modes
     best = max(range(len(modes)), key=lambda n: modes[n].size[0] * modes[n].size[1]) if modes else None
@@ -107,7 +108,10 @@ def defaults(found: Capabilities) -> dict[str, UseCase]:
     }
     if "raw" in found.features and best is not None:
         cases["raw"] = UseCase("raw", whole, modes[best].format, best)
-    return {name: cases[name] for name in USE_CASES if name in cases}
+    on_main = [case for case in configured.values() if case.stream == "main" and case.size[0] <= _VIDEO_WIDTH]
+    if on_main:
+        cases["video"] = on_main[0]
+    return {name: cases[name] for name in USE_CASES if name in cases and name not in configured}
 
 
 def _scaled(size: Size, width: int) -> Size:

@@ -13,7 +13,7 @@ from observatory_camerad.acquisition.frames import Frame
 from observatory_camerad.acquisition.inbox import Inbox
 from observatory_camerad.acquisition.session import STALLED_AFTER_S, Session
 from observatory_camerad.acquisition.shots import Change, Reconfiguration, Shot
-from observatory_camerad.acquisition.use_cases import Transform, UseCase, defaults, standing
+from observatory_camerad.acquisition.use_cases import Transform, defaults, standing
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration
 from observatory_camerad.settings import Settings
 from observatory_common.errors import CommandFailed, DeviceLost, NotConnected, ObservatoryError
@@ -71,6 +71,11 @@ class Worker:
         if not self._wanted:
             return "offline"
         return "idle" if self._session is not None else "initializing"
+
+    @property
+    def session(self) -> Session | None:
+        """What is open now."""
+        return self._session
 
     @property
     def configuration(self) -> Configuration | None:
@@ -202,7 +207,7 @@ class Worker:
         self._opening = True
         try:
             session = Session(self._driver, self._inbox, self._settings, self._transform, self._consumers, self._frames)
-            self._settings.configure_defaults(defaults(session.capabilities))
+            self._settings.configure_defaults(defaults(session.capabilities, self._settings.configured()))
             session.configure(self._start_configuration(session))
         finally:
             self._opening = False
@@ -215,8 +220,7 @@ class Worker:
             return standing(self._settings.use_cases(), self._transform)
         except CommandFailed:
             log.error("the use cases that were set cannot be had: those of the camera itself are run")
-            cases: Mapping[str, UseCase] = defaults(session.capabilities)
-            return standing(cases, self._transform)
+            return standing(defaults(session.capabilities, {}), self._transform)
 
     def _stream(self, session: Session) -> None:
         while self._wanted and not self._closing.is_set():
