@@ -84,7 +84,8 @@ class Adjuster:
     def start_sequence(self, count: int, interval_s: float | None, format: str | None, caller: str) -> dict[str, Any]:
         """With what `configure` has set up, where nothing else is given."""
         chosen = format or self._format
-        kind = "raw" if chosen in RAW_FORMATS else "photo"
+        has_raw = "raw" in self._settings.use_cases()
+        kind = "raw" if chosen == "dng" or (chosen == "fits" and has_raw) else "photo"
         wish = Wish(kind, chosen, folder=self._folder)
         interval_s = self._interval_s if interval_s is None else interval_s
         return self._sequences.start(count, interval_s, wish, caller).to_wire()

@@ -11,7 +11,9 @@ from observatory_common.arguments import shown
 from observatory_common.errors import InvalidArgument
 from observatory_common.json_file import nearest
 
+MOST_REPEATED = 10
 _AF_MANUAL, _AF_AUTO = 0, 1  # libcamera's numbers
+_AF_WINDOWS = 1
 #: Zero hands these back to auto exposure.
 _AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 _INT32 = 2**31 - 1
@@ -73,6 +75,8 @@ def _check_together(values: Mapping[str, Any], all_values: Mapping[str, Any], kn
     mode = all_values.get("AfMode", _AF_MANUAL)
     if "AfMode" in known and "LensPosition" in values and mode != _AF_MANUAL:
         raise _unfit("LensPosition has no effect while the camera focuses", values["LensPosition"], "with AfMode Manual")
+    if "AfWindows" in values and all_values.get("AfMetering") != _AF_WINDOWS:
+        raise _unfit("AfWindows have no effect in this AfMetering", values["AfWindows"], "with AfMetering Windows")
     if "AfTrigger" in values and mode != _AF_AUTO:
         raise _unfit("AfTrigger has no effect in this AfMode", values["AfTrigger"], "with AfMode Auto")
     crop = values.get("ScalerCrop")
@@ -89,14 +93,22 @@ def _value(name: str, value: Any, info: ControlInfo) -> Any:
         if value not in info.values:
             raise _refused(name, value, info)
         return info.values[value]
+    if info.repeated:
+        if type(value) is not list or not 1 <= len(value) <= MOST_REPEATED:
+            raise _refused(name, value, info)
+        return tuple(_numbers(name, group, value, info) for group in value)
     if info.count == 1:
         return _number(name, value, value, info)
-    if type(value) is not list or len(value) != info.count:
-        raise _refused(name, value, info)
-    numbers = tuple(_number(name, item, value, info) for item in value)
+    numbers = _numbers(name, value, value, info)
     if name == "FrameDurationLimits" and numbers[0] > numbers[1]:
         raise InvalidArgument(f"{name} is {shown(value)}: the shortest is above the longest", value=shown(value))
     return numbers
+
+
+def _numbers(name: str, group: Any, value: Any, info: ControlInfo) -> tuple[Any, ...]:
+    if type(group) is not list or len(group) != info.count:
+        raise _refused(name, value, info)
+    return tuple(_number(name, item, value, info) for item in group)
 
 
 def _number(name: str, item: Any, value: Any, info: ControlInfo) -> Any:
@@ -124,4 +136,6 @@ def _refused(name: str, value: Any, info: ControlInfo) -> InvalidArgument:
         allowed = f"{kind} from {info.minimum} to {info.maximum}{unit}"
         if info.count > 1:
             allowed = f"a list of {info.count}, each {allowed}"
+        if info.repeated:
+            allowed = f"a list of 1 to {MOST_REPEATED}, each {allowed}"
     return InvalidArgument(f"{name} is {shown(value)}, expected {allowed}", value=shown(value), allowed=allowed)

@@ -40,6 +40,7 @@ from observatory_common.storage import StateFile
 log = logging.getLogger("camerad")
 
 STREAMS = ("main", "lores")  # those that can be looked at
+_STATE_FILES = ("counter.json", "failures.json", "sequence.json", "settings.json")
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -52,6 +53,7 @@ class Parts:
         self._on_event = on_event
         self._jobs = jobs
         folder = context.state_folder
+        _tidy(folder)
         self.output = Path(config.output_path) if config.output_path else folder / "pictures"
         pattern = FilePattern(config.output_pattern, config.output_prefix, context.instance)
         self.files = FileStore(self.output, pattern, StateFile(folder / "counter.json"), config.roots)
@@ -191,6 +193,16 @@ class _Keeper:
                 self._retention.apply()
             except CommandFailed as error:
                 log.error("retention: %s", error)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a kill has left of state files that were being written."""
+    for name in _STATE_FILES:
+        for left_over in folder.glob(f".{name}.????????"):
+            try:
+                left_over.unlink()
+            except OSError as error:
+                log.warning("%s, which was never finished, cannot be removed: %s", left_over, error)
 
 
 def _focuser(config: CameradConfig, context: Context) -> Focuser | None:

@@ -40,6 +40,7 @@ def controls(found: Capabilities, in_force: Mapping[str, Any]) -> dict[str, Any]
         name: {
             "type": info.type,
             "count": info.count,
+            "repeated": info.repeated,
             "minimum": info.minimum,
             "maximum": info.maximum,
             "default": info.default,

@@ -260,6 +260,8 @@ def test_bad_input_is_refused_and_changes_nothing(call: str, arguments: dict[str
         ({"AfMode": "Auto", "LensPosition": 2.0}, "with AfMode Manual"),
         ({"AfTrigger": "Start"}, "with AfMode Auto"),
         ({"ScalerCrop": [0, 0, 0, 10]}, "is empty"),
+        ({"AfWindows": [[0, 0, 100, 100]]}, "with AfMetering Windows"),
+        ({"AfMetering": "Windows", "AfWindows": [0, 0, 100, 100]}, "a list of 1 to 10, each a list of 4"),
     ],
 )
 def test_controls_that_would_have_no_effect_are_refused_with_what_they_need(values, says, camera: RemoteDaemon) -> None:
@@ -278,6 +280,12 @@ def test_every_control_refuses_what_is_not_its_own(camera: RemoteDaemon) -> None
         for value in wrong:
             with pytest.raises(InvalidArgument, match=name):
                 camera.set_controls({name: value})
+
+
+def test_autofocus_windows(camera: RemoteDaemon) -> None:
+    windows = [[0, 0, 100, 100], [500, 400, 300, 200]]
+    assert camera.set_controls({"AfMetering": "Windows", "AfWindows": windows})["controls"]["AfWindows"] == windows
+    assert camera.settings()["controls"]["AfWindows"] == windows
 
 
 def test_zoom_and_pan(camera: RemoteDaemon) -> None:

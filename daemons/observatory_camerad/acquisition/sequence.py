@@ -52,11 +52,12 @@ class Sequences:
         self._on_event = on_event
         self._lock = threading.Lock()
         self._running: _Run | None = None
+        self._to_resume = journal.load()  # at once: whoever asks before `resume` must not hear that there is none
 
     @property
     def state(self) -> SequenceState | None:
         """Of the one under way; None without one."""
-        return self._journal.state if self._running is not None else None
+        return self._journal.state if self._running is not None or self._to_resume is not None else None
 
     @property
     def aborting(self) -> bool:
@@ -66,7 +67,7 @@ class Sequences:
 
     def require_idle(self) -> None:
         """Raise CameraNotIdle while a sequence runs."""
-        if self._running is not None:
+        if self._running is not None or self._to_resume is not None:
             raise CameraNotIdle("a sequence runs; stop it first")
 
     def start(self, count: int, interval_s: float, wish: Wish, caller: str) -> Job:
@@ -83,12 +84,13 @@ class Sequences:
 
     def resume(self) -> None:
         """Go on with what a former run of the daemon left."""
-        state = self._journal.load()
+        state = self._to_resume
         if state is None:
             return
         log.info("resuming a sequence at frame %d of %s", state.taken + 1, state.limit or "no limit")
         with self._lock:
             self._run(state.started_by)
+            self._to_resume = None
 
     def stop(self) -> None:
         """End it after the frame under way. Raises CameraNotAcquiring without one."""
@@ -232,10 +234,9 @@ class _Run:
         until = time.monotonic() + _BEYOND_ITS_FRAME_S
         while not captured.wait(_LOOK_EVERY_S):
             if self._stopping.is_set() or time.monotonic() > until + 2 * self._worker.frame_s:
-                shot.cancelled = True
-                if not captured.wait(_LOOK_EVERY_S):
+                if self._worker.cancel(shot):
                     self._failed(DeviceLost("the frame has not come"), captured)
-                return
+                return  # else it is being taken, or was lost, and its outcome is told
 
     def _written(self, name: str, job: Job, captured: threading.Event) -> None:
         state = self._journal.written(name)

@@ -100,7 +100,7 @@ def defaults(found: Capabilities, configured: Mapping[str, UseCase]) -> dict[str
     modes = found.modes
     best = max(range(len(modes)), key=lambda n: modes[n].size[0] * modes[n].size[1]) if modes else None
     whole = modes[best].size if best is not None else found.sensor_size
-    pace = {"FrameDurationLimits": (33333, 33333)} if "FrameDurationLimits" in found.controls else {}
+    pace = _pace(found)
     cases = {
         "live": UseCase("lores", _scaled(whole, _LIVE_WIDTH), "YUV420", controls=pace),
         "photo": UseCase("main", _even(whole), "RGB888", best),
@@ -112,6 +112,13 @@ def defaults(found: Capabilities, configured: Mapping[str, UseCase]) -> dict[str
     if on_main:
         cases["video"] = on_main[0]
     return {name: cases[name] for name in USE_CASES if name in cases and name not in configured}
+
+
+def _pace(found: Capabilities) -> dict[str, Any]:
+    """30 frames a second, unless the camera has one pace of its own, as a film has."""
+    limits = found.controls.get("FrameDurationLimits")
+    own = limits is not None and isinstance(limits.default, (tuple, list)) and len(set(limits.default)) == 1
+    return {} if limits is None or own else {"FrameDurationLimits": (33333, 33333)}
 
 
 def _scaled(size: Size, width: int) -> Size:

@@ -158,6 +158,10 @@ class Worker:
         self.require()
         self._inbox.add_shot(shot)
 
+    def cancel(self, shot: Shot) -> bool:
+        """Do without it; False if it is not waiting any more, so that its outcome has been told or will be."""
+        return self._inbox.remove(shot)
+
     def change(self, values: Mapping[str, Any]) -> Change:
         """Have controls changed. Raises NotConnected without a camera."""
         self.require()

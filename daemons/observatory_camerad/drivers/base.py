@@ -20,7 +20,10 @@ Rectangle = tuple[int, int, int, int]  # x, y, width, height
 
 @dataclass(frozen=True)
 class ControlInfo:
-    """A control of one camera: `count` numbers of `type` (int, float, bool); `values` names those of an enumeration."""
+    """A control of one camera: `count` numbers of `type` (int, float, bool); `values` names those of an enumeration.
+
+    A `repeated` one takes a list of 1 to 10 such groups of numbers (AfWindows).
+    """
 
     type: str
     minimum: float | None
@@ -30,6 +33,7 @@ class ControlInfo:
     description: str = ""
     count: int = 1
     values: Mapping[str, int] = field(default_factory=dict)
+    repeated: bool = False
 
 
 @dataclass(frozen=True)

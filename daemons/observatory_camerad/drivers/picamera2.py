@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from observatory_camerad.drivers.base import (
@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 _SLICE_S = 0.1  # an interrupt is noticed within this time
 _FORMATS = ("RGB888", "BGR888", "YUV420")
 #: Of these libcamera lists the limits of a single number, or no default to count.
-_COUNTS = {"FrameDurationLimits": 2, "ColourGains": 2, "ScalerCrop": 4}
-_UNITS = {"ExposureTime": "us", "FrameDurationLimits": "us", "LensPosition": "dioptre", "ScalerCrop": "pixel"}
+_COUNTS = {"FrameDurationLimits": 2, "ColourGains": 2, "ScalerCrop": 4, "AfWindows": 4}
+_REPEATED = frozenset({"AfWindows"})
+_UNITS = {
+    "ExposureTime": "us",
+    "FrameDurationLimits": "us",
+    "LensPosition": "dioptre",
+    "ScalerCrop": "pixel",
+    "AfWindows": "pixel",
+}
 
 
 class Picamera2Driver(CameraDriver):
@@ -129,7 +136,10 @@ class Picamera2Driver(CameraDriver):
     def _capabilities(self, found: Mapping[str, Any]) -> Capabilities:
         camera = self._camera
         properties = camera.camera_properties
-        controls = {name: control_info(name, *limits) for name, limits in camera.camera_controls.items()}
+        controls = {
+            name: control_info(name, low, high, default, _values_of(name))
+            for name, (low, high, default) in camera.camera_controls.items()
+        }
         modes = tuple(_mode(mode) for mode in camera.sensor_modes if "size" in mode)
         size = tuple(properties.get("PixelArraySize") or max((mode.size for mode in modes), default=(0, 0)))
         cell = properties.get("UnitCellSize")
@@ -175,21 +185,26 @@ class _Picamera2Request(Request):
             request.release()
 
 
-def control_info(name: str, minimum: Any, maximum: Any, default: Any) -> ControlInfo:
+def control_info(name: str, minimum: Any, maximum: Any, default: Any, values: Mapping[str, int]) -> ControlInfo:
     """A control as libcamera lists it: its type and number of values follow from its limits."""
-    sample: Any = next((value for value in (default, minimum, maximum) if value is not None), 0)
-    count = _COUNTS.get(name, len(sample) if isinstance(sample, (tuple, list)) else 1)
-    first = sample[0] if isinstance(sample, (tuple, list)) else sample
-    low, high = (_first(value) for value in (minimum, maximum))
+    sample = next((_flat(value) for value in (default, minimum, maximum) if value is not None), [0]) or [0]
+    count = _COUNTS.get(name, len(sample))
+    first = sample[0]
+    low, high = _bound(minimum, min), _bound(maximum, max)
     kind = "bool" if isinstance(first, bool) else "float" if isinstance(first, float) else "int"
-    return ControlInfo(kind, low, high, default, _UNITS.get(name, ""), count=count, values=_values_of(name))
+    unit = _UNITS.get(name, "")
+    return ControlInfo(kind, low, high, default, unit, count=count, values=values, repeated=name in _REPEATED)
 
 
-def _first(value: Any) -> float | None:
-    """A bound of each number of a control, from the bound of all of them."""
-    if isinstance(value, (tuple, list)):
-        return max(map(float, value)) if value else None
-    return None if value is None else float(value) if isinstance(value, float) else int(value)
+def _flat(value: Any) -> list[Any]:
+    """The numbers of a value that may be a number, a tuple, or a tuple of tuples."""
+    return [number for part in value for number in _flat(part)] if isinstance(value, (tuple, list)) else [value]
+
+
+def _bound(value: Any, choose: Callable[[list[Any]], Any]) -> float | None:
+    """A bound of each number of a control, from the bound of all of them: that of a rectangle has four."""
+    numbers = [] if value is None else _flat(value)
+    return choose(numbers) if numbers else None
 
 
 def _values_of(name: str) -> dict[str, int]:

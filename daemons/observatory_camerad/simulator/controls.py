@@ -57,6 +57,9 @@ def controls(sensor: Rectangle, exposure_us: tuple[int, int], frame_us: tuple[in
         "AfMetering": _enumeration("where autofocus looks; without effect on an even field", Auto=0, Windows=1),
         "AfPause": _enumeration("pause continuous autofocus", Immediate=0, Deferred=1, Resume=2),
         "AfTrigger": _enumeration("begin or end a scan", Start=0, Cancel=1),
+        "AfWindows": ControlInfo(
+            "int", 0, max(sensor[2:]), None, "pixel", "x, y, width, height of each; without effect too", count=4, repeated=True
+        ),
         "LensPosition": ControlInfo("float", *LENS_RANGE, 1.0, "dioptre", "0 is infinity, 10 is 0.1 m"),
         "ScalerCrop": ControlInfo("int", 0, max(sensor[2:]), sensor, "pixel", "x, y, width, height on the sensor", count=4),
     }
@@ -69,10 +72,11 @@ def require_possible(name: str, value: Any, known: Mapping[str, ControlInfo]) ->
         raise CommandFailed(f"the simulated camera has no control {name}", value=name)
     if name in _ZERO_IS_AUTOMATIC and value == 0:
         return
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    groups = value if info.repeated else [value]
+    numbers = [number for group in groups for number in (group if isinstance(group, (tuple, list)) else (group,))]
     low = -math.inf if info.minimum is None else info.minimum
     high = math.inf if info.maximum is None else info.maximum
-    if len(numbers) != info.count or not all(low <= number <= high for number in numbers):
+    if len(numbers) != info.count * len(groups) or not all(low <= number <= high for number in numbers):
         allowed = f"{low} to {high}" + (f", {info.count} of them" if info.count > 1 else "")
         raise CommandFailed(f"{name} is {value}, expected {allowed}", value=value, allowed=allowed)
 
