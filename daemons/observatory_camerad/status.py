@@ -25,7 +25,7 @@ def status(parts: Parts) -> dict[str, Any]:
     """Everything but the common keys."""
     worker, sequence, recording = parts.worker, parts.sequences.state, parts.recordings.running
     frame_at, metadata, found = worker.frame_at, worker.metadata, worker.capabilities
-    exposure_us = metadata.get("ExposureTime")
+    exposure_us = _exposure_us(parts)
     age_s = None if frame_at is None else time.monotonic() - frame_at
     state = worker.state
     if sequence is not None and state != "offline":
@@ -59,6 +59,13 @@ def status(parts: Parts) -> dict[str, Any]:
         "settings_changed": parts.settings.to_wire()["changed"],
         **{key: metadata.get(key) for key in _METADATA},
     }
+
+
+def _exposure_us(parts: Parts) -> float | None:
+    """Of the frame under way: a longer one that was asked for is in effect before a frame can say so."""
+    last = parts.worker.metadata.get("ExposureTime")
+    asked = parts.settings.controls().get("ExposureTime")
+    return max(last, asked) if last is not None and asked else last
 
 
 def _free_bytes(parts: Parts) -> int | None:

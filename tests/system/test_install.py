@@ -114,7 +114,7 @@ def test_a_clone_runs_with_make_run(user: str | None, clone: Path, tmp_path: Pat
 
 
 def test_the_root_scripts_say_what_to_do_before_make(clone: Path) -> None:
-    for script in ("./focus", "./focusd"):
+    for script in ("./focus", "./focusd", "./cam", "./camerad"):
         done = run([script, "status"], cwd=clone)
         assert done.returncode == 1
         assert "make run" in done.stderr

@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 
 from observatory_cli.cam.waiting import Bar, Bars
-from observatory_common.errors import CommandFailed
+from observatory_common.errors import CommandFailed, ObservatoryError
 from observatory_common.rpc.client import RemoteDaemon
 
 _BAR_AFTER_S = 1.0
@@ -80,5 +80,7 @@ def writing(output: Path) -> Iterator[IO[bytes]]:
             if whole:
                 beside.unlink(missing_ok=True)
             raise
+    except ObservatoryError:  # some of them are OSErrors too
+        raise
     except OSError as error:
         raise CommandFailed(f"{output} cannot be written: {error.strerror or error}", value=str(output)) from error

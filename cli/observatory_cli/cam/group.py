@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TAKE_A_VALUE = ("--config", "--timeout")
 _COMPLETED_WITHIN_S = 0.5
+_RECONFIGURED_WITHIN_S = 20.0
 
 
 class CameraFirst(click.Group):
@@ -42,7 +43,7 @@ class CameraFirst(click.Group):
         """The names of the cameras, if none stands there yet, then the commands."""
         from click.shell_completion import CompletionItem
 
-        named = ctx.meta.get("camera") is not None or not incomplete[:1].isalnum() and incomplete != ""
+        named = ctx.meta.get("camera") is not None or incomplete.startswith("-")
         names = [] if named else [CompletionItem(name) for name in cameras() if name.startswith(incomplete)]
         return [*names, *super().shell_complete(ctx, incomplete)]
 
@@ -89,9 +90,9 @@ def open_camera(timeout_s: float | None = None) -> RemoteDaemon:
     return connect(read_client_config(config_of(click.get_current_context()))["daemon"], timeout_s=timeout_s)
 
 
-def name_of_camera() -> str:
-    """The name of the camera that is meant."""
-    return instance_of(config_of(click.get_current_context()))
+def patiently(camera: RemoteDaemon, method: str, *arguments: Any) -> Any:
+    """Call what may configure the camera anew, which takes longer than the registry's timeout."""
+    return camera.call(method, *arguments, timeout_s=options().timeout_s or _RECONFIGURED_WITHIN_S)
 
 
 def place_elsewhere() -> str | None:

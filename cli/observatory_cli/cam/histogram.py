@@ -32,7 +32,7 @@ def _plane(found: Mapping[str, Any], name: str, counts: Sequence[int], width: in
     heights = [math.ceil(math.log1p(bar) / highest * _ROWS * fine) for bar in bars]
     for row in reversed(range(_ROWS)):
         line = "".join(steps[min(max(height - row * fine, 0), fine)] for height in heights).rstrip()
-        yield click.style(line, fg=_COLOURS.get(name, _COLOURS.get(name[:1], None))) if line else ""
+        yield click.style(line, fg=_COLOURS.get(name, _COLOURS.get(name[:1]))) if line else ""
     yield f"0{found['largest']:>{width - 1}}"
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from observatory_common.errors import DaemonNotReachable, ExitCode, ObservatoryError, Stopped
+import click
+
+from observatory_common.errors import DaemonNotReachable, ExitCode, NotConnected, ObservatoryError, Stopped, Uncertain
 from observatory_common.rpc.client import RemoteDaemon
 from observatory_common.terminal import as_error, options, print_json
 
@@ -35,12 +37,6 @@ class Bar:
 
 
 HowFar = Callable[[Mapping[str, Any], Mapping[str, Any]], list[Bar]]
-
-
-class Interrupted(Exception):
-    """Ctrl-C has ended the job; `exit_code` is the command's."""
-
-    exit_code = int(ExitCode.StoppedByUser)
 
 
 class Bars:
@@ -72,9 +68,7 @@ class Bars:
             if number == len(self._tasks):
                 self._tasks.append(progress.add_task(bar.label, total=bar.whole, words=bar.words))
             task = self._tasks[number]
-            progress.update(
-                task, description=bar.label, completed=bar.done, total=bar.whole, words=bar.words, visible=True
-            )
+            progress.update(task, description=bar.label, completed=bar.done, total=bar.whole, words=bar.words, visible=True)
         for task in self._tasks[len(bars) :]:
             progress.update(task, visible=False)
 
@@ -89,22 +83,35 @@ def _started() -> Progress:
     return progress
 
 
-def finished(camera: RemoteDaemon, start: Start, how_far: HowFar, in_words: InWords) -> dict[str, Any]:
-    """Start a job and wait for its success. Raises how else it ended; Interrupted if Ctrl-C has ended it.
+def finished(
+    camera: RemoteDaemon,
+    start: Start,
+    how_far: HowFar,
+    in_words: InWords,
+    resumed: Callable[[], dict[str, Any] | None] = lambda: None,
+) -> dict[str, Any]:
+    """Start a job and wait for its success. Raises how else it ended; click's Exit if Ctrl-C has ended it.
 
-    --timeout ends the waiting, not the job (TimedOut).
+    `resumed` finds the job with which a restarted daemon goes on. --timeout ends the waiting, not the job (TimedOut).
     """
     camera.hello  # noqa: B018 - contact first: until here Ctrl-C has nothing to end
     job: dict[str, Any] | None = None
     try:
         with _interrupts_held():  # else nobody would know the job of a request that is under way
             job = start()
-        return succeeded(_followed(camera, job, how_far), in_words)
+        while True:
+            try:
+                return succeeded(_followed(camera, job, how_far), in_words)
+            except Uncertain:  # the daemon has restarted
+                found = resumed()
+                if found is None:
+                    raise
+                job = found
     except KeyboardInterrupt:
         if job is None:
             raise
         _end(camera, job, in_words)
-        raise Interrupted from None
+        raise click.exceptions.Exit(ExitCode.StoppedByUser) from None
 
 
 def _followed(camera: RemoteDaemon, job: Mapping[str, Any], how_far: HowFar) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _followed(camera: RemoteDaemon, job: Mapping[str, Any], how_far: HowFar) -> 
                 return
             try:
                 bars.show(how_far(camera.report_status(), seen))
-            except DaemonNotReachable:
+            except (DaemonNotReachable, NotConnected):
                 return  # it is waited for
 
         return camera.wait_for(job, show if bars.wanted else None, options().timeout_s)
@@ -161,11 +168,3 @@ def _interrupts_held() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if held:
         raise KeyboardInterrupt
-
-
-def exposure(seen: Mapping[str, Any]) -> list[Bar]:
-    """The bar of an exposure of more than a second."""
-    whole_s, done_s = seen["exposure_time"], seen["exposure_progress"]
-    if whole_s is None or done_s is None or whole_s <= 1:
-        return []
-    return [Bar("Exposure", done_s, whole_s, f"{done_s:.1f} / {whole_s:.1f}s")]

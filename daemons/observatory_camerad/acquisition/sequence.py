@@ -123,7 +123,8 @@ class Sequences:
             self._journal.end()
         self._running = None
         self._on_event("sequence_ended", {"how": how, **result})
-        job.finish("stopped" if how == "kept" else how, result, error)
+        if how != "kept":  # it is not over: those who wait will find its next job in the next run
+            job.finish(how, result, error)
 
 
 class _Run:

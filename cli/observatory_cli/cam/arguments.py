@@ -1,0 +1,79 @@
+"""Arguments of `cam` and what they become."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import click
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # older click has it without an argument
+    """A finite number in a range."""
+
+    name = "number"
+
+    def __init__(self, minimum: float, maximum: float, whole: bool = False, above: bool = False) -> None:
+        self._minimum, self._maximum, self._whole, self._above = minimum, maximum, whole, above
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float | int:
+        """The number, or a usage error."""
+        try:
+            number = int(value) if self._whole else float(value)
+        except ValueError:
+            number = math.nan
+        if not self._minimum <= number <= self._maximum or (self._above and number == self._minimum):
+            what = "a whole number" if self._whole else "a number"
+            low = "above" if self._above else "from"
+            self.fail(f"{value!r} is not {what} {low} {self._minimum:g} to {self._maximum:g}", parameter, context)
+        return number
+
+
+class FrameCount(click.ParamType):  # type: ignore[type-arg]  # as above
+    """How many frames; 0 is `continuous`."""
+
+    name = "count"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """The number, or a usage error."""
+        if value == "continuous":
+            return 0
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 8 and 1 <= int(text) <= 10_000_000):
+            self.fail(f"{value!r} is neither continuous nor a number of frames from 1 to 10000000", parameter, context)
+        return int(text)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The one word."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem("continuous")] if "continuous".startswith(incomplete) else []
+
+
+def assignments(words: tuple[str, ...], context: click.Context) -> dict[str, Any]:
+    """The values of NAME=VALUE words by their names. Raises UsageError."""
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name or not text:
+            raise click.UsageError(f"{word!r} is no NAME=VALUE", context)
+        if name in values:
+            raise click.UsageError(f"{name} is given twice", context)
+        values[name] = _value(text)
+    return values
+
+
+def _value(text: str) -> Any:
+    """A number, list, object, true or false as JSON has them, a size like 1280x720; else a word as it is."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    size = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
+    if size is not None:
+        return [int(size[1]), int(size[2])]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if isinstance(value, int) and abs(value) >= 2**63 else value  # beyond what the wire can carry
