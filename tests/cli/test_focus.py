@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import observatory
 import pytest
+import terminals
 import waiting
 
 from observatory_focusd import protocol
@@ -32,50 +31,11 @@ def truth(daemon: observatory.Daemon, channel: int = 1) -> dict:
     return daemon.simulator.state()["channels"][str(channel)]
 
 
-class Terminal:
+class Terminal(terminals.Terminal):
     """`focus` on a pseudo-terminal."""
 
     def __init__(self, daemon: observatory.Daemon, *arguments: str, **env: str) -> None:
-        pid, self.master = pty.fork()
-        if pid == 0:
-            environment = {**daemon.env, "TERM": "xterm-256color", "COLUMNS": "100", **env}
-            os.execve(sys.executable, [sys.executable, "-m", "observatory_cli.focus", *arguments], environment)
-        self.pid = pid
-        self.output = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self.master, 4096)
-            except OSError:
-                return
-            if not data:
-                return
-            self.output += data.decode(errors="replace")
-
-    def see(self, pattern: str, timeout_s: float = 20) -> re.Match[str]:
-        """Wait for a pattern in the output."""
-        return waiting.until(lambda: re.search(pattern, self.output), timeout_s, f"{pattern!r} on the terminal")
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self.master, text.encode())
-
-    def end(self) -> int:
-        """Wait for the end; the exit code."""
-        status: list[int] = []
-
-        def ended() -> bool:
-            pid, found = os.waitpid(self.pid, os.WNOHANG)
-            status.append(found)
-            return pid != 0
-
-        waiting.until(ended, 30, "focus to end")
-        self._reader.join(5)
-        os.close(self.master)
-        return os.waitstatus_to_exitcode(status[-1])
+        super().__init__("observatory_cli.focus", arguments, daemon.env, **env)
 
 
 def test_status_says_what_multifocusd_said(daemon) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import re
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import observatory
+import terminals
 import waiting
 
 from observatory_common.directory import Directory
@@ -111,48 +109,8 @@ class Cameras:
         return [line.partition(",")[2] for line in self.cam(**env).stdout.splitlines() if line]
 
 
-class Terminal:
+class Terminal(terminals.Terminal):
     """`cam` on a pseudo-terminal."""
 
     def __init__(self, cameras: Cameras, *arguments: str, **env: str) -> None:
-        pid, self._master = pty.fork()
-        if pid == 0:
-            environment = {**cameras.env, "TERM": "xterm-256color", "COLUMNS": "100", **env}
-            os.chdir(cameras.folder)
-            os.execve(sys.executable, [sys.executable, "-m", "observatory_cli.cam", *arguments], environment)
-        self._pid = pid
-        self.output = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._master, 4096)
-            except OSError:
-                return
-            if not data:
-                return
-            self.output += data.decode(errors="replace")
-
-    def see(self, pattern: str, timeout_s: float = 30) -> re.Match[str]:
-        """Wait for a pattern in the output."""
-        return waiting.until(lambda: re.search(pattern, self.output), timeout_s, f"{pattern!r} on the terminal")
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._master, text.encode())
-
-    def end(self) -> int:
-        """Wait for the end; the exit code."""
-        status: list[int] = []
-
-        def ended() -> bool:
-            pid, found = os.waitpid(self._pid, os.WNOHANG)
-            status.append(found)
-            return pid != 0
-
-        waiting.until(ended, 30, "cam to end")
-        self._reader.join(5)
-        os.close(self._master)
-        return os.waitstatus_to_exitcode(status[-1])
+        super().__init__("observatory_cli.cam", arguments, cameras.env, cameras.folder, **env)

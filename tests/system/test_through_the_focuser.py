@@ -74,8 +74,12 @@ def test_moving_the_focuser_changes_the_width_of_the_stars(site: dict[str, str])
         assert moved.returncode == 0, moved.stderr
         run(site, "cam", "snapshot", os.devnull)  # the camera looks at the focuser every 0.2 s, and frames are on their way
         widths: list[float] = []
-        waiting.until(lambda: len(widths) > 2 and abs(widths[-1] / widths[-2] - 1) < 0.03 or widths.append(star_width(site)), 30,
-                      "a steady width")  # fmt: skip
+
+        def steady() -> bool:
+            widths.append(star_width(site))
+            return len(widths) > 2 and abs(widths[-1] / widths[-2] - 1) < 0.03
+
+        waiting.until(steady, 30, "a steady width")
         return widths[-1]
 
     away, sharp, beyond = width_at(-200), width_at(300), width_at(800)
