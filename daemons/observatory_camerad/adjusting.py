@@ -98,16 +98,26 @@ class Adjuster:
         cases, before = self._settings.use_cases(), self._settings.controls()
         case = self._changed(cases.get(name, UseCase("main", found.sensor_size, "RGB888")), changes, found)
         self._reconfigure({**cases, name: case})
-        self._settings.change_use_case(name, case)
+        try:
+            self._settings.change_use_case(name, case)
+        except CommandFailed:
+            self._reconfigure(cases)
+            raise
         self._bring_in(before)
 
     def apply(self, cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
         """Another overlay in place of this one; controls that it says nothing of go back to the config's, or their default."""
         self._worker.require()
-        before = self._settings.controls()
-        if cases or self._settings.to_wire()["use_cases"]:
+        before, cases_before = self._settings.controls(), self._settings.use_cases()
+        changes = bool(cases or self._settings.to_wire()["use_cases"])
+        if changes:
             self._reconfigure({**self._settings.configured(), **cases})
-        self._settings.replace_all(cases, controls)
+        try:
+            self._settings.replace_all(cases, controls)
+        except CommandFailed:
+            if changes:
+                self._reconfigure(cases_before)
+            raise
         self._bring_in(before)
 
     def _bring_in(self, before: Mapping[str, Any]) -> None:

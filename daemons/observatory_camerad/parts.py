@@ -40,7 +40,7 @@ from observatory_common.storage import StateFile
 log = logging.getLogger("camerad")
 
 STREAMS = ("main", "lores")  # those that can be looked at
-_STATE_FILES = ("counter.json", "failures.json", "sequence.json", "settings.json")
+_STATE_FILES = ("counter.json", "failures.json", "recording.json", "sequence.json", "settings.json")
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -95,6 +95,7 @@ class Parts:
             self.retention,
             config.video,
             self.videos,
+            StateFile(folder / "recording.json"),
             jobs,
             self._event,
         )
@@ -159,6 +160,8 @@ class Parts:
         if name == "camera_lost":
             self.autofocus.lost(str(data["error"]))
         self._on_event(name, data)
+        if name == "camera_alert" or (name == "camera_lost" and self.worker.alert):  # else it is back soon, or we restart
+            self.recordings.camera_lost(str(data["error"]))
 
     def _offer_video(self, frame: Frame) -> None:
         for name, video in self.videos.items():

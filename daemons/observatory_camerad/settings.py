@@ -13,8 +13,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from observatory_camerad.acquisition.use_cases import UseCase
+from observatory_camerad.outputs import disk
 from observatory_common import arguments
-from observatory_common.errors import InvalidArgument
+from observatory_common.errors import CommandFailed, InvalidArgument
 from observatory_common.storage import StateCorrupt, StateFile
 
 log = logging.getLogger("camerad.settings")
@@ -26,7 +27,10 @@ MOMENTARY = frozenset({"AfTrigger", "AfPause"})
 
 
 class Settings:
-    """The use cases and controls in force. Thread safe; every change is on disk when the call returns."""
+    """The use cases and controls in force. Thread safe; every change is on disk when the call returns.
+
+    What cannot be written is not changed: then NoRoom or CommandFailed is raised.
+    """
 
     def __init__(self, configured: Mapping[str, UseCase], controls: Mapping[str, Any], file: StateFile) -> None:
         self._configured = dict(configured)
@@ -71,21 +75,22 @@ class Settings:
         with self._lock:
             before = dict(self._controls)
             if any(before.get(name, self) != value for name, value in lasting.items()):
-                self._controls.update(lasting)
-                self._save()
+                self._change(self._use_cases, {**before, **lasting}, self._sets)
             return before
 
     def restore(self, controls: Mapping[str, Any]) -> None:
         """Take back what the camera has refused."""
         with self._lock:
             self._controls = dict(controls)
-            self._save()
+            try:
+                self._save(self._use_cases, self._controls, self._sets)
+            except CommandFailed as error:
+                log.error("what the camera has refused is still on disk: %s", error)
 
     def change_use_case(self, name: str, case: UseCase) -> None:
         """Put another in the place of a use case."""
         with self._lock:
-            self._use_cases[name] = case
-            self._save()
+            self._change({**self._use_cases, name: case}, self._controls, self._sets)
 
     def save_set(self, name: Any) -> None:
         """Keep what is set now under a name. Raises InvalidArgument."""
@@ -93,8 +98,8 @@ class Settings:
         with self._lock:
             if name not in self._sets and len(self._sets) >= MOST_SETS:
                 raise InvalidArgument(f"there are {MOST_SETS} named settings already", value=name, allowed="a name in use")
-            self._sets[name] = self._overlay()
-            self._save()
+            kept = _plain(self._use_cases, self._controls)
+            self._change(self._use_cases, self._controls, {**self._sets, name: kept})
 
     def named_set(self, name: Any) -> tuple[dict[str, UseCase], dict[str, Any]]:
         """The use cases and controls kept under a name. Raises InvalidArgument."""
@@ -111,27 +116,29 @@ class Settings:
         """Forget what is kept under a name. Raises InvalidArgument."""
         self.named_set(name)
         with self._lock:
-            del self._sets[name]
-            self._save()
+            others = {other: kept for other, kept in self._sets.items() if other != name}
+            self._change(self._use_cases, self._controls, others)
 
     def replace_all(self, use_cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
         """Another overlay in place of this one; empty ones are the config as it is."""
         with self._lock:
-            self._use_cases, self._controls = dict(use_cases), dict(controls)
-            self._save()
+            self._change(dict(use_cases), dict(controls), self._sets)
 
     def to_wire(self) -> dict[str, Any]:
         """The overlay and the names of the sets: `version`, `changed`, `use_cases`, `controls`, `saved`."""
         with self._lock:
-            overlay = self._overlay()
+            overlay = _plain(self._use_cases, self._controls)
             changed = bool(self._use_cases or self._controls)
             return {"version": VERSION, "changed": changed, **overlay, "saved": sorted(self._sets)}
 
-    def _overlay(self) -> dict[str, Any]:
-        return {"use_cases": {name: asdict(case) for name, case in self._use_cases.items()}, "controls": dict(self._controls)}
+    def _change(self, use_cases: dict[str, UseCase], controls: dict[str, Any], sets: dict[str, dict[str, Any]]) -> None:
+        """First on disk, so that a full one leaves everything as it was."""
+        self._save(use_cases, controls, sets)
+        self._use_cases, self._controls, self._sets = use_cases, controls, sets
 
-    def _save(self) -> None:
-        self._file.save({"version": VERSION, **self._overlay(), "sets": self._sets})
+    def _save(self, use_cases: Mapping[str, UseCase], controls: Mapping[str, Any], sets: Mapping[str, Any]) -> None:
+        with disk.told(self._file.path.parent):
+            self._file.save({"version": VERSION, **_plain(use_cases, controls), "sets": sets})
 
     def _load(self) -> None:
         try:
@@ -145,8 +152,15 @@ class Settings:
         except (StateCorrupt, KeyError, TypeError, ValueError) as error:
             aside = self._file.path.with_suffix(".unreadable")
             log.error("the saved settings cannot be used (%s); they are kept as %s", error, aside.name)
-            self._file.path.replace(aside)
+            try:
+                self._file.path.replace(aside)
+            except OSError as failure:
+                log.error("%s cannot be set aside: %s", self._file.path.name, failure)
             self._use_cases, self._controls, self._sets = {}, {}, {}
+
+
+def _plain(use_cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> dict[str, Any]:
+    return {"use_cases": {name: asdict(case) for name, case in use_cases.items()}, "controls": dict(controls)}
 
 
 def _from_plain(plain: Mapping[str, Any]) -> tuple[dict[str, UseCase], dict[str, Any]]:

@@ -12,6 +12,7 @@ from cameras import Camerad
 
 from observatory_common.errors import NotConnected
 from observatory_common.rpc.client import RemoteDaemon
+from observatory_common.storage import write_atomic
 
 STALL_SEEN_S = 2.0 + 2 / 30  # what the design says
 BACK_WITHIN_S = 5.0
@@ -117,6 +118,23 @@ def test_ten_failures_in_a_row_raise_an_alert_and_are_followed_by_patience(camer
         assert camera.report_status()["failures_in_a_row"] == 10
 
 
+def test_a_library_that_hangs_again_and_again_is_counted_and_then_waited_for(camerad: Camerad) -> None:
+    camerad.fault(hang=60)
+    assert camerad.process.wait(30) == STUCK
+    camerad.start()
+    with camerad.connect() as camera:
+        assert camera.report_status()["failures_in_a_row"] == 1
+    assert camerad.stop() == 0
+    write_atomic(camerad.state_folder / "failures.json", b'{"in_a_row": 10, "stuck": true}')  # nine more of these
+    camerad.run()
+    with camerad.connect() as camera:
+        until = time.monotonic() + 2
+        waiting.until(lambda: time.monotonic() > until, 5, "time for a camera to be opened")
+        assert camera.report_status()["state"] == "initializing"
+        camera.shutdown()
+        assert camera.initialize()["state"] == "idle"  # by hand it is tried at once
+
+
 def test_a_dropped_frame_is_a_gap_and_nothing_else(camerad: Camerad) -> None:
     with camerad.connect() as camera:
         number = camera.frame("live")["number"]
@@ -157,7 +175,10 @@ def test_a_sequence_goes_on_after_the_camera_was_lost_and_after_the_restart_that
     camerad.fault()
     camerad.start()
     with camerad.connect() as camera:
-        waiting.until(lambda: camera.report_status()["sequence_frame_limit"] is None, 30, "the end of the sequence")
-        ended = [e for e in camera.events(None, 0, 0)["events"] if e["name"] == "sequence_ended"]
+        ended = waiting.until(
+            lambda: [e for e in camera.events(None, 0, 0)["events"] if e["name"] == "sequence_ended"],
+            30,
+            "the end of the sequence",
+        )
         assert ended[-1]["data"]["taken"] == 40
         assert sum(file["name"].endswith(".jpg") for file in camera.files()) == 40

@@ -52,12 +52,15 @@ class Sequences:
         self._on_event = on_event
         self._lock = threading.Lock()
         self._running: _Run | None = None
+        self._final: SequenceState | None = None  # between the journal's end and the event that tells it
         self._to_resume = journal.load()  # at once: whoever asks before `resume` must not hear that there is none
 
     @property
     def state(self) -> SequenceState | None:
         """Of the one under way; None without one."""
-        return self._journal.state if self._running is not None or self._to_resume is not None else None
+        if self._running is None and self._to_resume is None:
+            return None
+        return self._final or self._journal.state
 
     @property
     def aborting(self) -> bool:
@@ -119,10 +122,12 @@ class Sequences:
     def _ended(self, job: Job, how: str, error: ObservatoryError | None) -> None:
         state = self._journal.state
         result = {} if state is None else {"taken": state.taken, "first": state.first, "last": state.last}
-        if how != "kept":
-            self._journal.end()
-        self._running = None
-        self._on_event("sequence_ended", {"how": how, **result})
+        with self._lock:  # whoever hears of the end may start the next one
+            self._final = state
+            if how != "kept":
+                self._journal.end()
+            self._on_event("sequence_ended", {"how": how, **result})
+            self._running = self._final = None
         if how != "kept":  # it is not over: those who wait will find its next job in the next run
             job.finish(how, result, error)
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from observatory_camerad.outputs import disk
+from observatory_common.errors import CommandFailed
 from observatory_common.storage import StateCorrupt, StateFile
 
 log = logging.getLogger("camerad.sequence")
@@ -32,7 +34,7 @@ class SequenceState:
 
 
 class SequenceJournal:
-    """The sequence under way. Thread safe; what a call says is on disk when it returns."""
+    """The sequence under way. Thread safe; what a call says is on disk when it returns, else it raises CommandFailed."""
 
     def __init__(self, file: StateFile, output: Path) -> None:
         self._file = file
@@ -77,14 +79,26 @@ class SequenceJournal:
             return self._state
 
     def end(self) -> None:
-        """It is over."""
+        """It is over, even if the disk is full."""
         with self._lock:
-            self._save(None)
+            try:
+                self._save(None)
+            except CommandFailed as error:
+                log.error("the journal of sequences is removed, since it cannot be written: %s", error)
+                self._remove()
+                self._state = None
 
     def _save(self, state: SequenceState | None) -> None:
         plain: dict[str, Any] | None = None if state is None else asdict(state)
-        self._file.save({"sequence": plain})
+        with disk.told(self._file.path.parent):
+            self._file.save({"sequence": plain})
         self._state = state
+
+    def _remove(self) -> None:
+        try:
+            self._file.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("it cannot be removed: the next run of the daemon will resume the sequence: %s", error)
 
 
 def _with_written(state: SequenceState, name: str) -> SequenceState:

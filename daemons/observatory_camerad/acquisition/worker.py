@@ -118,20 +118,30 @@ class Worker:
         """Over restarts too, until frames have come for a minute."""
         return self._failures.in_a_row
 
+    @property
+    def alert(self) -> bool:
+        """Whether it has failed so often that it is tried rarely, and the daemon stays without it."""
+        return self._failures.alert
+
     def start(self) -> None:
         """Begin to open the camera."""
         self._thread.start()
 
     def last_progress(self) -> float:
-        """When it last showed life, on the monotonic clock."""
-        return self._progress_at
+        """When it last showed life, on the monotonic clock; while a camera is being opened or closed it has longer."""
+        now = time.monotonic()
+        return now if self._opening and now - self._progress_at < _OPENED_WITHIN_S else self._progress_at
 
     def must_restart(self) -> str | None:
-        """Why only a new process can help: the camera's library does not return, or the camera is lost and not back."""
+        """Why only a new process can help: the camera's library does not return, or the camera is lost and not back.
+
+        To be asked by one thread, which ends the process when told a reason.
+        """
         now = time.monotonic()
         silent_s = now - self._progress_at
         bound_s = _OPENED_WITHIN_S if self._opening else STALLED_AFTER_S + _BACK_WITHIN_S
         if silent_s > bound_s + _LOOK_EVERY_S:
+            self._failures.stuck()  # the camera's thread cannot count it any more
             return f"the camera's library has not returned for {silent_s:.0f} s"
         lost_at = self._lost_at
         if lost_at is not None and now - lost_at > _BACK_WITHIN_S and self._wanted and not self._failures.alert:
@@ -186,6 +196,7 @@ class Worker:
     # in its own thread
 
     def _run(self) -> None:
+        self._pause(self._failures.first_pause_s)
         while not self._closing.is_set():
             self._progress_at = time.monotonic()
             self._woken.clear()

@@ -46,7 +46,10 @@ class FrameHub:
         self._encode = encode
         self._now = now
         self._on_event = on_event
-        self._changed = threading.Condition()
+        # One lock, two who wait: a viewer's call must not wake the encoder and all other viewers.
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._work = threading.Condition(lock)
         self._offered: tuple[Frame, np.ndarray, str] | None = None
         self._latest: LiveFrame | None = None
         self._wanted_until = 0.0
@@ -70,15 +73,16 @@ class FrameHub:
         pixels = frame.array(self.stream)
         with self._changed:
             self._offered = (frame, pixels, stream.format)
-            self._changed.notify_all()
+            self._work.notify_all()
 
     def newer_than(self, number: int, timeout_s: float) -> LiveFrame | None:
         """The latest frame if its number is above `number`, as soon as there is one; None after `timeout_s` seconds."""
         with self._changed:
-            if not self.watched:
-                self._latest = None  # it is as old as the last viewer
+            was_watched = self.watched
             self._wanted_until = time.monotonic() + timeout_s + _LOOKS_FOR_S
-            self._changed.notify_all()
+            if not was_watched:
+                self._latest = None  # it is as old as the last viewer
+                self._work.notify_all()
             self._changed.wait_for(
                 lambda: self._closed or (self._latest is not None and self._latest.number > number), timeout_s
             )
@@ -90,6 +94,7 @@ class FrameHub:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._work.notify_all()
         if self._thread.is_alive():
             self._thread.join(deadline_s)
 
@@ -111,7 +116,7 @@ class FrameHub:
     def _wait_for_viewer(self) -> bool:
         with self._changed:
             while not self._closed and not self.watched:
-                self._changed.wait()  # for newer_than or close
+                self._work.wait()  # for newer_than or close
             return not self._closed
 
     def _next(self) -> tuple[Frame, np.ndarray, str] | None:
@@ -121,6 +126,6 @@ class FrameHub:
                 left_s = self._wanted_until - time.monotonic()
                 if self._closed or left_s <= 0:
                     return None
-                self._changed.wait(left_s)
+                self._work.wait(left_s)
             offered, self._offered = self._offered, None
             return offered

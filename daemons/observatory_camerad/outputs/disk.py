@@ -25,7 +25,7 @@ def require_room(folder: Path, size: int) -> None:
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     free = found.f_bavail * found.f_frsize
     if free < size + SPARE_BYTES:
-        raise _no_room(folder, size + SPARE_BYTES, free)
+        raise no_room(folder, size + SPARE_BYTES, free)
     if found.f_files and found.f_favail < _INODES:
         raise NoRoom(
             f"no room in {folder}: needs {_INODES} inodes, has {found.f_favail}", value=found.f_favail, allowed=str(_INODES)
@@ -55,7 +55,7 @@ def told(folder: Path, size: int = 0, doing: str = "written") -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise _no_room(folder, size + SPARE_BYTES, _free_or_none(folder)) from error
+            raise no_room(folder, size + SPARE_BYTES, _free_or_none(folder)) from error
         raise CommandFailed(f"{folder} cannot be {doing}: {error.strerror or error}", value=str(folder)) from error
 
 
@@ -69,7 +69,8 @@ def human(size: int) -> str:
     return f"{size} bytes" if unit == "bytes" else f"{size} bytes ({number:.1f} {unit})"
 
 
-def _no_room(folder: Path, needed: int, free: int | None) -> NoRoom:
+def no_room(folder: Path, needed: int, free: int | None) -> NoRoom:
+    """The error that says how many bytes are needed in a folder, and how many are free (None: not known)."""
     has = "an unknown number of bytes" if free is None else human(free)
     return NoRoom(f"no room in {folder}: needs {human(needed)}, has {has}", value=free, allowed=f"at least {needed} bytes free")
 

@@ -132,6 +132,10 @@ class FileStore:
             raise CommandFailed(f"{folder / name} exists already", value=name)
         return folder / name
 
+    def is_own(self, name: str) -> bool:
+        """Whether a file of this name would be one of this camera's."""
+        return self._pattern.match(name) is not None
+
     # reading
 
     def list(self) -> list[dict[str, Any]]:

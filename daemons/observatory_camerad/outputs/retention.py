@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from observatory_camerad.outputs.disk import human
+from observatory_camerad.outputs.disk import SPARE_BYTES, human
 from observatory_camerad.outputs.files import FileStore, Group
 
 log = logging.getLogger("camerad.retention")
@@ -39,7 +39,9 @@ class Retention:
             else:
                 kept.append(group)
         if self._keep_free_bytes is not None:
-            deleted += self._make_room(kept, self._keep_free_bytes + needed_bytes)
+            # No picture is taken into the last SPARE_BYTES: to keep less free than these would refuse it.
+            kept_free = max(self._keep_free_bytes, SPARE_BYTES) if needed_bytes else self._keep_free_bytes
+            deleted += self._make_room(kept, kept_free + needed_bytes)
         return deleted
 
     def _make_room(self, groups: list[Group], wanted_bytes: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -172,10 +173,25 @@ def keep_part(part: Part) -> Path:
     return final
 
 
+def is_blank(part: Path) -> bool:
+    """Whether a part file was cut off before any picture of it was on the disk. Raises OSError."""
+    if part.name.endswith(".mp4.part"):
+        return all(kind != b"mdat" for kind, _ in _boxes(part))
+    return part.stat().st_size == 0
+
+
 def _whole_bytes(path: Path) -> int:
     """Where the last whole fragment, a `moof` and its `mdat`, of an MP4 file ends."""
-    size = path.stat().st_size
-    at = whole = 0
+    whole = 0
+    for kind, end in _boxes(path):
+        if kind != b"moof":  # its mdat must be there too
+            whole = end
+    return whole
+
+
+def _boxes(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The kind of each whole box of an MP4 file, and where it ends."""
+    size, at = path.stat().st_size, 0
     with path.open("rb") as file:
         while at < size:
             file.seek(at)
@@ -184,11 +200,9 @@ def _whole_bytes(path: Path) -> int:
             if length == 1:
                 length = int.from_bytes(header[8:16], "big")
             if length < 8 or at + length > size:
-                break
+                return
             at += length
-            if kind != b"moof":  # its mdat must be there too
-                whole = at
-    return whole
+            yield kind, at
 
 
 def _rename(path: Path, final: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observatory_camerad.outputs import encoding
+from observatory_camerad.outputs.disk import no_room
 from observatory_camerad.video.audio import LONGEST_SYNC_S, AudioSource, AudioTrack
 from observatory_camerad.video.encoder import Packet
 from observatory_camerad.video.partfile import PartFile, keep_part, recover
@@ -69,7 +70,7 @@ class Recording:
 
     The ending of `path` chooses the format: .mp4, or .h264 for the bare stream. `stop` calls `ask_to_stop`; `on_end` is
     called with the result in the stream's thread and must be quick. Owns the started `audio`. Raises InvalidArgument for
-    another ending, CommandFailed if there is such a file or no room for it, OSError.
+    another ending, NoRoom, CommandFailed if there is such a file, OSError.
     """
 
     def __init__(
@@ -96,11 +97,7 @@ class Recording:
         free = self._part.free_bytes
         if free < limits.reserve_bytes:
             self._part.discard()
-            raise CommandFailed(
-                f"no room for a recording: {free} bytes are free, {limits.reserve_bytes} must stay free",
-                value=free,
-                allowed=f"at least {limits.reserve_bytes}",
-            )
+            raise no_room(path.parent, limits.reserve_bytes, free)
         self._writer: Writer | None = None
         self._held: Packet | None = None  # until the next one tells how long it is shown
         self._interval_us = round(1e6 / frame_rate)

@@ -11,17 +11,25 @@ from typing import Any
 from observatory_camerad.acquisition.use_cases import Transform, satisfied, standing
 from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.config import VideoConfig
+from observatory_camerad.outputs import disk
 from observatory_camerad.outputs.files import FileStore
 from observatory_camerad.outputs.metadata import strict_json
 from observatory_camerad.outputs.retention import Retention
 from observatory_camerad.settings import Settings
 from observatory_camerad.video.audio import AudioSource
-from observatory_camerad.video.partfile import keep_part, recover_parts
+from observatory_camerad.video.partfile import is_blank, keep_part, recover_parts
 from observatory_camerad.video.recording import RESERVE_BYTES, Recording, RecordingLimits, RecordingResult
 from observatory_camerad.video.stream import VideoStream
-from observatory_common.errors import Blocked, CameraNotAcquiring, CommandFailed, NotConnected, ObservatoryError
+from observatory_common.errors import (
+    Blocked,
+    CameraNotAcquiring,
+    CommandFailed,
+    DeviceLost,
+    NotConnected,
+    ObservatoryError,
+)
 from observatory_common.jobs import Job, JobTable
-from observatory_common.storage import write_atomic
+from observatory_common.storage import StateCorrupt, StateFile, write_atomic
 
 log = logging.getLogger("camerad.recordings")
 
@@ -42,6 +50,7 @@ class Recordings:
         retention: Retention,
         config: VideoConfig,
         videos: Mapping[str, VideoStream],
+        journal: StateFile,
         jobs: JobTable,
         on_event: Callable[[str, dict[str, Any]], None],
     ) -> None:
@@ -52,10 +61,12 @@ class Recordings:
         self._retention = retention
         self._config = config
         self._videos = videos
+        self._journal = journal
         self._jobs = jobs
         self._on_event = on_event
         self._lock = threading.Lock()
         self._running: Recording | None = None
+        self._lost: DeviceLost | None = None
 
     @property
     def running(self) -> Recording | None:
@@ -63,11 +74,39 @@ class Recordings:
         return self._running
 
     def recover(self, folder: Path) -> None:
-        """Keep what a former run of the daemon could not finish."""
+        """Keep what a former run of the daemon could not finish, in a folder and where it recorded last."""
+        for where in {folder, self._last_folder(folder)}:
+            self._recover(where)
+
+    def _last_folder(self, otherwise: Path) -> Path:
+        try:
+            return Path((self._journal.load() or {}).get("folder", otherwise))
+        except (StateCorrupt, TypeError) as error:
+            log.error("where the last recording was made is not known: %s", error)
+            return otherwise
+
+    def _recover(self, folder: Path) -> None:
         for part in recover_parts(folder):
-            path = keep_part(part)
+            if not self._files.is_own(part.final_name):
+                continue  # another camera may be recording it
+            try:
+                path = keep_part(part)
+            except (CommandFailed, OSError) as error:
+                log.error("%s, a recording that was cut off, cannot be kept: %s", part.path.name, error)
+                continue
             log.warning("kept %s, a recording that was cut off (seconds: %s)", path.name, part.duration_s)
             self._on_event("recording_recovered", {"name": path.name, "duration_s": part.duration_s})
+        self._remove_blank(folder)
+
+    def _remove_blank(self, folder: Path) -> None:
+        """What was cut off in its first moment would stand there for ever."""
+        for path in folder.glob(".*.part"):
+            try:
+                if self._files.is_own(path.name[1:].removesuffix(".part")) and is_blank(path):
+                    path.unlink()
+                    log.warning("removed %s, a recording that was cut off before its first picture", path.name)
+            except OSError as error:
+                log.error("%s, a recording that was cut off: %s", path.name, error)
 
     def start(self, caller: str, duration_s: float | None, audio: bool, ending: str, folder: Path | None) -> Job:
         """Begin. Raises NotConnected, Blocked, CommandFailed (no room, no such use case, no microphone)."""
@@ -79,6 +118,7 @@ class Recordings:
             if audio and self._config.audio_device is None:
                 raise CommandFailed("no microphone is configured", value=True, allowed="video.audio_device in the config")
             self._retention.apply(RESERVE_BYTES)
+            self._files.require_room(RESERVE_BYTES, folder)
             self._hold(True)
             try:
                 return self._begin(caller, case.stream, duration_s, audio, ending, folder)
@@ -93,6 +133,13 @@ class Recordings:
             raise CameraNotAcquiring("no recording runs")
         running.stop()
 
+    def camera_lost(self, error: str) -> None:
+        """End it: the camera is lost and will not be back soon."""
+        running = self._running
+        if running is not None:
+            self._lost = DeviceLost(f"the camera was lost: {error}")
+            running.stop()
+
     def close(self) -> None:
         """End it and wait for its file."""
         running = self._running
@@ -103,9 +150,12 @@ class Recordings:
     def _begin(self, caller: str, stream: str, duration_s: float | None, audio: bool, ending: str, folder: Path | None) -> Job:
         target = self._files.folder() if folder is None else folder
         path = target / f"{self._files.next_stem('video', None, folder)}.{ending}"
+        with disk.told(self._journal.path.parent):
+            self._journal.save({"folder": str(target)})
         limits = RecordingLimits(duration_s, audio_sync_s=self._config.audio_sync_s)
         source = AudioSource(self._config.audio_device or "default") if audio else None
         metadata = dict(self._worker.metadata)
+        self._lost = None
         job = self._jobs.start("video", caller, cancel=lambda: self._cancel(path), expected_end_s=duration_s)
         try:
             self._running = self._videos[stream].record(
@@ -124,21 +174,24 @@ class Recordings:
 
     def _ended(self, job: Job, result: RecordingResult, metadata: Mapping[str, Any]) -> None:
         """In the video's thread."""
-        self._running = None
+        with self._lock:  # not before `start` has noted that it runs
+            self._running = None
         self._hold(False)
+        error = result.error or self._lost
         facts: dict[str, Any] = {
             "name": result.name if result.path is not None else None,
             "frames": result.frames,
             "dropped": result.dropped,
             "duration_s": result.duration_s,
             "size": result.size,
-            "reason": result.reason,
+            "reason": result.reason if self._lost is None else str(self._lost),
             "audio_error": result.audio_error,
         }
         if result.path is not None:
             self._save_beside(result.path, result.thumbnail, {**metadata, "observatory": facts})
         self._on_event("recording_stopped", {**facts, "job": job.id})
-        job.finish("succeeded" if result.error is None else "failed", facts, result.error)
+        lost = isinstance(error, DeviceLost)
+        job.finish("succeeded" if error is None else "lost_device" if lost else "failed", facts, error)
 
     def _save_beside(self, path: Path, thumbnail: bytes | None, metadata: Mapping[str, Any]) -> None:
         try:
