@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from observatory_camerad import wire
 from observatory_camerad.acquisition.autofocus import Autofocus
 from observatory_camerad.acquisition.captures import Captures, Wish
 from observatory_camerad.acquisition.failures import Failures
@@ -143,7 +144,7 @@ class Parts:
 
         def written(result: dict[str, Any]) -> None:
             self._event("photo_taken", {"name": result["name"], "names": result["names"], "job": job.id})
-            job.finish("succeeded", result)
+            job.finish("succeeded", {**result, "metadata": wire.metadata(result["metadata"])})
 
         def failed(error: ObservatoryError) -> None:
             lost = isinstance(error, (DeviceLost, NotConnected))

@@ -7,6 +7,9 @@ from typing import Any
 
 from observatory_camerad.acquisition.use_cases import UseCase, satisfied
 from observatory_camerad.drivers.base import Capabilities, Configuration
+from observatory_camerad.outputs.metadata import plain
+
+_NANOSECONDS = frozenset({"SensorTimestamp", "FrameWallClock"})
 
 
 def capabilities(found: Capabilities) -> dict[str, Any]:
@@ -51,6 +54,20 @@ def controls(found: Capabilities, in_force: Mapping[str, Any]) -> dict[str, Any]
         }
         for name, info in found.controls.items()
     }
+
+
+def metadata(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A frame's metadata: clocks of nanoseconds become whole microseconds, which every client's numbers can hold.
+
+    SensorTimestamp is then `SensorTimestamp_us`, FrameWallClock `FrameWallClock_us`. Files keep libcamera's own.
+    """
+    wired: dict[str, Any] = {}
+    for name, value in found.items():
+        if name in _NANOSECONDS and isinstance(value, int):
+            wired[f"{name}_us"] = value // 1000
+        else:
+            wired[name] = plain(value)
+    return wired
 
 
 def use_case(case: UseCase, running: Configuration | None) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_jpeg_raw_and_metadata_of_a_shot_come_from_one_request(camera: RemoteDae
     stem = result["name"].removesuffix(".png")
     assert result["names"] == [f"{stem}.fits", f"{stem}.png"]
     beside = json.loads((camerad.output / f"{stem}.json").read_text())
-    assert beside["SensorTimestamp"] == result["metadata"]["SensorTimestamp"]
+    assert beside["SensorTimestamp"] // 1000 == result["metadata"]["SensorTimestamp_us"]
     from astropy.io import fits
 
     with fits.open(camerad.output / f"{stem}.fits") as opened:

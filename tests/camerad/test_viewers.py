@@ -79,7 +79,7 @@ class Viewer:
             boot_id, number = None, 0
             while not self._stopped.is_set():
                 latest = camera.frame("live", boot_id, number, 5.0)
-                self._frames.append((time.monotonic(), time.time() - latest["metadata"]["FrameWallClock"] / 1e9))
+                self._frames.append((time.monotonic(), time.time() - latest["metadata"]["FrameWallClock_us"] / 1e6))
                 boot_id, number = latest["boot_id"], latest["number"]
 
     def next(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> Seen:

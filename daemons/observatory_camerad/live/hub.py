@@ -86,6 +86,7 @@ class FrameHub:
             self._changed.wait_for(
                 lambda: self._closed or (self._latest is not None and self._latest.number > number), timeout_s
             )
+            self._wanted_until = time.monotonic() + _LOOKS_FOR_S  # others who wait do so for 10 s at most
             latest = self._latest
             return latest if latest is not None and latest.number > number else None
 

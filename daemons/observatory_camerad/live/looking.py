@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from observatory_camerad import wire
 from observatory_camerad.acquisition.frames import Frame
 from observatory_camerad.acquisition.shots import Shot
 from observatory_camerad.live import histogram as histograms
@@ -55,4 +56,4 @@ def histogram(parts: Parts, stream: Any) -> dict[str, Any]:
         bits = found.modes[mode].bit_depth if mode < len(found.modes) else 16
         pattern = seen["format"][1:5] if found.bayer_pattern is not None else None
         counted = histograms.of_raw(seen["pixels"][:height, :width], pattern, bits)
-    return {"stream": stream, "frame": frame.number, "metadata": dict(frame.metadata), **counted}
+    return {"stream": stream, "frame": frame.number, "metadata": wire.metadata(frame.metadata), **counted}
