@@ -126,6 +126,14 @@ def _pieces(camera: RemoteDaemon, name: str) -> Iterator[bytes]:
             return
 
 
+def test_the_controls_of_one_shot_are_not_in_the_picture_of_another(camera: RemoteDaemon) -> None:
+    camera.set_controls({"AeEnable": False, "ExposureTime": 9000, "AnalogueGain": 2.0})
+    camera.set_use_case("photo", {"controls": {"ExposureTime": 1000}})
+    jobs = [camera.take_photo() if n % 3 == 0 else camera.take_raw() for n in range(12)]
+    exposures = [round(done(camera, job)["metadata"]["ExposureTime"] / 1000) for job in jobs]
+    assert exposures == [1 if n % 3 == 0 else 9 for n in range(12)]
+
+
 def test_a_shot_that_needs_another_configuration_is_refused_while_a_recording_runs(camera: RemoteDaemon) -> None:
     camera.set_use_case("live", LIVE_ON_MAIN)
     camera.set_use_case("photo", WIDE)

@@ -106,7 +106,7 @@ class Session:
         open_change = min(not_yet, default=None)
         for shot in self._inbox.shots():
             waits = open_change is not None and open_change <= shot.after_change
-            ready = not waits and self._fits(shot) and (shot is self._special or not self._needs_controls(shot))
+            ready = not waits and self._fits(shot) and self._has_controls(shot)
             if ready and shot.due(frame) and self._inbox.remove(shot):
                 shot.taken(frame)
         if self._special is not None and not self._inbox.has(self._special):  # taken, or cancelled
@@ -147,10 +147,16 @@ class Session:
             self._configure(self._standing)
         if self._needs_controls(shot):
             values = settled_values(shot.controls, self._settings.controls(), self.capabilities.controls)
-            self._send(self._inbox.new_change(values))
+            self._send(Change(values, 0))  # older than all: every other shot waits for it
 
     def _fits(self, shot: Shot) -> bool:
         return all(satisfied(self._wanted, case) for case in shot.cases)
+
+    def _has_controls(self, shot: Shot) -> bool:
+        """Whether what a shot needs is in force: not while the special one has controls of its own, but for that itself."""
+        if shot is self._special:
+            return True
+        return not self._needs_controls(shot) and not (self._special is not None and self._needs_controls(self._special))
 
     def _needs_controls(self, shot: Shot) -> bool:
         """Whether its use case asks for controls that are not in force anyway."""
