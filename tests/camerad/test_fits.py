@@ -93,7 +93,7 @@ def test_a_raw_frame_of_the_daemon(tmp_path: Path) -> None:
                 assert file[0].data.shape == (720, 1280)
                 header = file[0].header
                 assert header["EXPTIME"] == metadata["ExposureTime"] / 1e6
-                start_s = (metadata["FrameWallClock"] - metadata["ExposureTime"] * 1000) / 1e9
+                start_s = (metadata["FrameWallClock_us"] - metadata["ExposureTime"]) / 1e6
                 assert Time(header["DATE-OBS"], scale="utc").unix == pytest.approx(start_s, abs=0.001)
                 assert header["BLKLEVEL"] == 256
     finally:
