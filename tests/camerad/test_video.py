@@ -289,7 +289,7 @@ def test_a_slow_encoder_drops_frames_and_delays_nobody(streams: Callable[..., Vi
         started = time.monotonic()
         stream.offer(pixels, "RGB888", number * 33_333)
         longest_s = max(longest_s, time.monotonic() - started)
-    assert stream._queued <= 8 and stream.dropped >= 25
+    assert stream._queued <= 8 and stream.dropped >= 21
     assert longest_s < 0.05 + machine_lag.seconds
     go.set()
     waiting.until(lambda: stream.frames + stream.dropped == 30, 10, "the rest")
