@@ -15,7 +15,7 @@ from observatory_camerad.acquisition.sequence import Sequences
 from observatory_camerad.acquisition.timing import iso
 from observatory_camerad.acquisition.use_cases import Transform, UseCase, standing
 from observatory_camerad.acquisition.worker import Worker
-from observatory_camerad.controls import checked, exposure_controls, settled_values
+from observatory_camerad.controls import automatic_controls, checked, exposure_controls, fitting, settled_values
 from observatory_camerad.drivers.base import Capabilities
 from observatory_camerad.outputs.encoders import PHOTO_FORMATS, RAW_FORMATS
 from observatory_camerad.outputs.files import FileStore
@@ -25,6 +25,7 @@ from observatory_common.errors import CommandFailed, InvalidArgument, NotConnect
 from observatory_common.json_file import nearest
 
 _RECONFIGURED_WITHIN_S = 10.0
+_SMALLEST = 16  # pixels, either way
 _LONGEST_INTERVAL_S = 86400.0 * 7
 _USE_CASE_KEYS = ("stream", "size", "format", "mode", "buffer_count", "controls")
 _PARAMETERS = ("exposure", "gain", "format", "interval", "folder")
@@ -48,9 +49,14 @@ class Adjuster:
         self._folder: Path | None = None
 
     def set_controls(self, values: Any, timeout_s: float) -> dict[str, Any]:
-        """Check, change, remember, wait. Raises InvalidArgument, NotConnected, CommandFailed."""
-        found = self._worker.require().capabilities
-        return self._change(checked(values, found.controls, self._settings.controls()), timeout_s)
+        """Check, change, remember, wait. Raises InvalidArgument, NotConnected, CommandFailed.
+
+        AeEnable true takes back a fixed exposure and gain, and the long frames that they needed.
+        """
+        known = self._worker.require().capabilities.controls
+        if type(values) is dict and values.get("AeEnable") is True:
+            values = {**automatic_controls(self._settings.base_controls(), known), **values}
+        return self._change(checked(values, known, self._settings.controls()), timeout_s)
 
     def set_exposure(self, exposure_s: Any, timeout_s: float) -> dict[str, Any]:
         """A fixed exposure, in seconds."""
@@ -81,14 +87,16 @@ class Adjuster:
         self._format, self._interval_s, self._folder = chosen, interval_s, folder
         return {**answer, "format": chosen, "interval": interval_s, "folder": None if folder is None else str(folder)}
 
-    def start_sequence(self, count: int, interval_s: float | None, format: str | None, caller: str) -> dict[str, Any]:
+    def start_sequence(
+        self, count: int, interval_s: float | None, format: str | None, caller: str, request_id: str | None
+    ) -> dict[str, Any]:
         """With what `configure` has set up, where nothing else is given."""
         chosen = format or self._format
         has_raw = "raw" in self._settings.use_cases()
         kind = "raw" if chosen == "dng" or (chosen == "fits" and has_raw) else "photo"
         wish = Wish(kind, chosen, folder=self._folder)
         interval_s = self._interval_s if interval_s is None else interval_s
-        return self._sequences.start(count, interval_s, wish, caller).to_wire()
+        return self._sequences.start(count, interval_s, wish, caller, request_id).to_wire()
 
     def set_use_case(self, name: str, changes: Any) -> None:
         """Change some keys of a use case. Raises InvalidArgument, CommandFailed, NotConnected."""
@@ -96,7 +104,7 @@ class Adjuster:
             raise arguments.refused("use_case", changes, f"names and values of {', '.join(_USE_CASE_KEYS)}")
         found = self._worker.require().capabilities
         cases, before = self._settings.use_cases(), self._settings.controls()
-        case = self._changed(cases.get(name, UseCase("main", found.sensor_size, "RGB888")), changes, found)
+        case = self._changed(name, cases.get(name, UseCase("main", found.sensor_size, "RGB888")), changes, found)
         self._reconfigure({**cases, name: case})
         try:
             self._settings.change_use_case(name, case)
@@ -106,10 +114,17 @@ class Adjuster:
         self._bring_in(before)
 
     def apply(self, cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
-        """Another overlay in place of this one; controls that it says nothing of go back to the config's, or their default."""
-        self._worker.require()
+        """Another overlay in place of this one; controls that it says nothing of go back to the config's, or their default.
+
+        Without a camera it holds from the next opening on. Raises InvalidArgument for controls that do not fit the camera.
+        """
         before, cases_before = self._settings.controls(), self._settings.use_cases()
-        changes = bool(cases or self._settings.to_wire()["use_cases"])
+        session = self._worker.session
+        if session is not None:
+            wrong = fitting(controls, session.capabilities.controls)[1]
+            if wrong:
+                raise InvalidArgument(f"these settings do not fit the camera: {'; '.join(wrong.values())}")
+        changes = session is not None and bool(cases or self._settings.to_wire()["use_cases"])
         if changes:
             self._reconfigure({**self._settings.configured(), **cases})
         try:
@@ -122,11 +137,14 @@ class Adjuster:
 
     def _bring_in(self, before: Mapping[str, Any]) -> None:
         """Send what is in force now, and the defaults of what was before and is no more."""
-        now, known = self._settings.controls(), self._worker.require().capabilities.controls
+        session = self._worker.session
+        if session is None:
+            return
+        now = self._settings.controls()
         names = [name for name in {*before, *now} if name not in MOMENTARY and before.get(name) != now.get(name)]
-        values = settled_values(names, now, known)
+        values = settled_values(names, now, session.capabilities.controls)
         if values:
-            self._worker.change(values)
+            self._worker.change(fitting(values, session.capabilities.controls)[0])
 
     def _exposure(self, exposure_s: Any) -> dict[str, Any]:
         known = self._worker.require().capabilities.controls
@@ -165,35 +183,42 @@ class Adjuster:
         return {
             **answer,
             "in_effect": in_effect(values, frame.metadata),
-            "complete": True,
+            "complete": change.met,
             "frame": frame.number,
             "date": start,
         }
 
-    def _changed(self, case: UseCase, changes: Mapping[str, Any], found: Capabilities) -> UseCase:
+    def _changed(self, name: str, case: UseCase, changes: Mapping[str, Any], found: Capabilities) -> UseCase:
         for key in changes:
             if key not in _USE_CASE_KEYS:
                 raise arguments.refused("use_case", key, f"only {', '.join(_USE_CASE_KEYS)}{nearest(key, _USE_CASE_KEYS)}")
         case = replace(case, **{key: changes[key] for key in changes if key in ("mode", "buffer_count")})
         stream = arguments.choice("stream", changes.get("stream", case.stream), found.streams)
+        if (stream == "raw") != (name == "raw"):
+            raise arguments.refused("stream", stream, "raw for the use case raw, and for that alone")
         allowed = found.streams[stream]
         pixel_format = changes.get("format", case.format if case.format in allowed else allowed[0])
         size = changes.get("size", list(case.size))
         if type(size) not in (list, tuple) or len(size) != 2:
             raise arguments.refused("size", size, "[width, height]")
         largest = found.sensor_size
-        width, height = (arguments.whole_number("size", size[n], 2, largest[n]) for n in (0, 1))
+        width, height = (arguments.whole_number("size", size[n], _SMALLEST, largest[n]) for n in (0, 1))
         if case.mode is not None:
             arguments.whole_number("mode", case.mode, 0, max(len(found.modes) - 1, 0))
         arguments.whole_number("buffer_count", case.buffer_count, 1, 12)
-        controls = changes.get("controls", dict(case.controls))
+        controls: Mapping[str, Any] = case.controls
+        if "controls" in changes:
+            given = changes["controls"]
+            if type(given) is not dict:
+                raise arguments.refused("controls", given, "names and values")
+            controls = checked(given, found.controls) if given else {}
         return UseCase(
             stream,
             (width & ~1, height & ~1),
             arguments.choice("format", pixel_format, allowed),
             case.mode,
             case.buffer_count,
-            checked(controls, found.controls) if controls else {},
+            controls,
         )
 
     def _reconfigure(self, cases: Mapping[str, UseCase]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from observatory_camerad import crop as crops
@@ -76,9 +78,10 @@ class Camera(RemoteDevice):
         """Let go of the camera, until `initialize`. Raises NotConnected if that is so already, CameraNotIdle in a sequence."""
         if self._parts.worker.state == "offline":
             raise NotConnected("the camera is shut down already")
-        self._parts.sequences.require_idle()
-        self._parts.recordings.close()
-        self._parts.worker.want(False)
+        with self._parts.exclusive():
+            self._parts.sequences.require_idle()
+            self._parts.recordings.close()
+            self._parts.worker.want(False)
         return {"state": self._parts.worker.state}
 
     # what it can do, what it is set to
@@ -101,6 +104,8 @@ class Camera(RemoteDevice):
         Raises InvalidArgument, naming control, value and range; NotConnected.
         """
         timeout_s = arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S)
+        if type(values) is dict and values.keys() & {"LensPosition", "AfMode", "AfTrigger"}:
+            self._parts.autofocus.require_idle()
         return self._parts.adjust.set_controls(values, timeout_s)
 
     @control
@@ -150,8 +155,9 @@ class Camera(RemoteDevice):
 
         Raises InvalidArgument, CommandFailed (the camera refuses; then nothing is changed), Blocked, CameraNotIdle.
         """
-        self._require_quiet()
-        self._parts.adjust.set_use_case(arguments.choice("name", name, USE_CASES), use_case)
+        chosen = arguments.choice("name", name, USE_CASES)
+        with self._quiet():
+            self._parts.adjust.set_use_case(chosen, use_case)
         return self.use_cases()
 
     @view
@@ -168,8 +174,8 @@ class Camera(RemoteDevice):
     @control
     def load_settings(self, caller: Caller, name: str) -> dict[str, Any]:
         """Set what was kept under a name. Raises InvalidArgument, and as set_use_case."""
-        self._require_quiet()
-        self._parts.adjust.apply(*self._parts.settings.named_set(name))
+        with self._quiet():
+            self._parts.adjust.apply(*self._parts.settings.named_set(name))
         return self.settings()
 
     @control
@@ -181,8 +187,8 @@ class Camera(RemoteDevice):
     @control
     def reset_settings(self, caller: Caller) -> dict[str, Any]:
         """Everything as the config says; saved settings stay. Raises as set_use_case."""
-        self._require_quiet()
-        self._parts.adjust.apply({}, {})
+        with self._quiet():
+            self._parts.adjust.apply({}, {})
         return self.settings()
 
     # looking
@@ -197,11 +203,13 @@ class Camera(RemoteDevice):
         """The latest frame of a stream (or of the use case `live`) as JPEG, once its number is above `newer_than`.
 
         Whoever names another boot_id is answered with any. After `timeout_s` (0 to 10) seconds the number is None and
-        there are no bytes. Raises InvalidArgument.
+        there are no bytes. Raises InvalidArgument, NotConnected after a shutdown.
         """
         hub = self._parts.hubs[stream_of(self._parts, stream)]
         timeout_s = arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S)
         number = arguments.whole_number("newer_than", newer_than, 0, 2**63)
+        if self._parts.worker.state == "offline":
+            raise NotConnected("the camera is shut down")
         found = hub.newer_than(number if boot_id == self.boot_id else 0, timeout_s)
         answer: dict[str, Any] = {"boot_id": self.boot_id, "stream": stream, "number": None, "date": None, "metadata": None}
         if found is None:
@@ -227,14 +235,23 @@ class Camera(RemoteDevice):
 
     @control
     def take_photo(
-        self, caller: Caller, format: str = "jpg", raw: str | None = None, at: str | None = None, folder: str | None = None
+        self,
+        caller: Caller,
+        format: str = "jpg",
+        raw: str | None = None,
+        at: str | None = None,
+        folder: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take a photo and write it with its metadata; answers with a job, whose result names the files.
 
         `format`: jpg, png, tiff, bmp, fits (luma); `raw` adds the raw frame of the same request as fits or dng. `at` is when
         its exposure starts (ISO 8601 UTC, within a day). `folder` is one inside the configured roots. It waits for controls
-        that were changed before. Raises NotConnected, NoRoom, InvalidArgument, CommandFailed.
+        that were changed before. A repeated `request_id` is answered with the first one's job. Raises NotConnected, NoRoom,
+        InvalidArgument, CommandFailed.
         """
+        if (known := self._repeated(request_id)) is not None:
+            return known
         raw_format = None if raw is None else arguments.choice("raw", raw, RAW_FORMATS)
         wish = Wish(
             "photo",
@@ -245,16 +262,23 @@ class Camera(RemoteDevice):
         )
         if raw_format == wish.format:
             raise arguments.refused("raw", raw, f"another format than the photo's, {format}")
-        return self._parts.shoot(wish, str(caller))
+        return self._parts.shoot(wish, str(caller), request_id)
 
     @control
     def take_raw(
-        self, caller: Caller, format: str = "fits", at: str | None = None, folder: str | None = None
+        self,
+        caller: Caller,
+        format: str = "fits",
+        at: str | None = None,
+        folder: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take a raw frame and write it as fits or dng (tiff: of a camera without raw) with its metadata; see take_photo."""
+        if (known := self._repeated(request_id)) is not None:
+            return known
         chosen = arguments.choice("format", format, (*RAW_FORMATS, "tiff"))
         where = None if folder is None else self._parts.files.folder(folder)
-        return self._parts.shoot(Wish("raw", chosen, None, where, _at(at)), str(caller))
+        return self._parts.shoot(Wish("raw", chosen, None, where, _at(at)), str(caller), request_id)
 
     @control
     def configure(self, caller: Caller, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -267,19 +291,27 @@ class Camera(RemoteDevice):
 
     @control
     def start_sequence(
-        self, caller: Caller, count: int, interval_s: float | None = None, format: str | None = None
+        self,
+        caller: Caller,
+        count: int,
+        interval_s: float | None = None,
+        format: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Take `count` frames (0: until stopped), one each interval (0: as they come); answers with a job.
 
         `format`: fits, dng (raw), or jpg, png, tiff, bmp (photos). It outlasts a lost camera and a restart of the daemon.
         Raises CameraNotIdle, NotConnected, NoRoom, InvalidArgument, CommandFailed.
         """
+        if (known := self._repeated(request_id)) is not None:
+            return known
         count = arguments.whole_number("count", count, 0, _LONGEST_SEQUENCE)
         if interval_s is not None:
             interval_s = arguments.number("interval_s", interval_s, 0, _LONGEST_INTERVAL_S)
         if format is not None:
             arguments.choice("format", format, {*PHOTO_FORMATS, *RAW_FORMATS})
-        return self._parts.adjust.start_sequence(count, interval_s, format, str(caller))
+        with self._parts.exclusive():
+            return self._parts.adjust.start_sequence(count, interval_s, format, str(caller), request_id)
 
     @control
     def stop_sequence(self, caller: Caller) -> dict[str, Any]:
@@ -295,17 +327,21 @@ class Camera(RemoteDevice):
         audio: bool = False,
         format: str = "mp4",
         folder: str | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Record video as mp4 or h264 until stop_video or for `duration_s` seconds; answers with a job.
 
         `audio` adds the configured microphone. Raises NotConnected, Blocked, NoRoom, InvalidArgument, CommandFailed.
         """
+        if (known := self._repeated(request_id)) is not None:
+            return known
         chosen = arguments.choice("format", format, VIDEO_FORMATS)
         where = None if folder is None else self._parts.files.folder(folder)
         if duration_s is not None:
             duration_s = arguments.number("duration_s", duration_s, 0.1, 7 * 86400)
         audio = arguments.flag("audio", audio)
-        return self._parts.recordings.start(str(caller), duration_s, audio, chosen, where).to_wire()
+        with self._parts.exclusive():
+            return self._parts.recordings.start(str(caller), duration_s, audio, chosen, where, request_id).to_wire()
 
     @control
     def stop_video(self, caller: Caller) -> dict[str, Any]:
@@ -336,9 +372,18 @@ class Camera(RemoteDevice):
             raise NotConnected(f"the camera is not there: {self._parts.worker.last_error or self._parts.worker.state}")
         return found
 
-    def _require_quiet(self) -> None:
-        self._parts.sequences.require_idle()
-        self._parts.recordings.require_none()
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Around a change of use cases: not in a sequence or recording, and none begins meanwhile."""
+        with self._parts.exclusive():
+            self._parts.sequences.require_idle()
+            self._parts.recordings.require_none()
+            yield
+
+    def _repeated(self, request_id: str | None) -> dict[str, Any] | None:
+        """The job that this request has started before."""
+        job = None if request_id is None else self.jobs.with_request(arguments.text("request_id", request_id))
+        return None if job is None else job.to_wire()
 
 
 def _at(at: Any) -> int | None:

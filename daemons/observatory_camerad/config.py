@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from observatory_camerad.acquisition.use_cases import USE_CASES, Transform, UseCase
-from observatory_camerad.outputs.names import DEFAULT_PATTERN, FilePattern
+from observatory_camerad.config_checks import problems
+from observatory_camerad.outputs.names import DEFAULT_PATTERN
 from observatory_camerad.settings import use_case_from
 from observatory_camerad.simulator.focuser import FocuserConfig
 from observatory_camerad.simulator.scene import Mover, SceneConfig
 from observatory_camerad.simulator.sensor import SensorConfig
 from observatory_common.config import COMMON_PROPERTIES, Document
 from observatory_common.directory import Directory
-from observatory_common.errors import InvalidConfig
+from observatory_common.json_file import ConfigProblems
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 1e12}
 _ANY_NUMBER = {"type": "number", "minimum": -1e12, "maximum": 1e12}
@@ -36,19 +37,34 @@ _USE_CASE = {
 }
 
 
-def _numbers(kind: type, whole: tuple[str, ...], numbers: Mapping[str, Any] = _NUMBER) -> dict[str, Any]:
-    """A schema for a dataclass of numbers; those without a default are required."""
+def _numbers(
+    kind: type, whole: tuple[str, ...], numbers: Mapping[str, Any] = _NUMBER, **limits: tuple[float, float]
+) -> dict[str, Any]:
+    """A schema for a dataclass of numbers; those without a default are required, `limits` are of some of them."""
     count = {"type": "integer", "minimum": 0, "maximum": 2**31}
     return {
         "type": "object",
-        "properties": {f.name: count if f.name in whole else numbers for f in fields(kind)},
+        "properties": {f.name: {**(count if f.name in whole else numbers), **_range(limits.get(f.name))} for f in fields(kind)},
         "required": [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING],
         "additionalProperties": False,
     }
 
 
-_SCENE = _numbers(SceneConfig, ("seed", "stars"))
-_SCENE["properties"]["movers"] = {"type": "array", "items": _numbers(Mover, (), _ANY_NUMBER), "maxItems": 100}
+def _range(limits: tuple[float, float] | None) -> dict[str, float]:
+    return {} if limits is None else {"minimum": limits[0], "maximum": limits[1]}
+
+
+_SCENE = _numbers(
+    SceneConfig,
+    ("seed", "stars"),
+    stars=(0, 100_000),
+    brightest_photons_per_s=(1, 1e12),
+    colour_temperature_k=(1000, 40_000),
+    seeing_sigma_pixels=(0, 100),
+)
+_MOVER = _numbers(Mover, (), _ANY_NUMBER, size_pixels=(0, 10_000), photons_per_s=(0, 1e12))
+_SCENE["properties"]["movers"] = {"type": "array", "items": _MOVER, "maxItems": 100}
+_SENSOR = _numbers(SensorConfig, ("black_level", "bit_depth"), bit_depth=(8, 16), black_level=(0, 65_535))
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -91,7 +107,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "properties": {
                 "codec": {"enum": ["auto", "libx264", "h264_v4l2m2m"]},
-                "bitrate": {"type": "integer", "minimum": 10_000, "maximum": 200_000_000},
+                "bitrate": {"type": "integer"},
                 "keyframe_s": {"type": "number", "minimum": 0.1, "maximum": 60},
                 "audio_device": {"type": "string", "minLength": 1, "maxLength": 200},
                 "audio_sync_s": {"type": "number", "minimum": -2, "maximum": 2},
@@ -112,7 +128,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "properties": {
                 "scene": _SCENE,
-                "sensor": _numbers(SensorConfig, ("black_level", "bit_depth")),
+                "sensor": _SENSOR,
                 "faults": {"type": "string", "minLength": 1, "maxLength": 500},
                 "focuser": {
                     "type": "object",
@@ -192,18 +208,13 @@ class CameradConfig:
 def parse(document: Document, directory: Directory) -> CameradConfig:
     """The config in a document that fits SCHEMA. Pictures are private: by default those may view who may control.
 
-    Raises InvalidConfig for a file name pattern that cannot work, and a device that does not fit its driver.
+    Raises ConfigProblems with all that would be refused later.
     """
+    found = list(problems(document))
+    if found:
+        raise ConfigProblems(found)
     data = document.data
     control_machines = tuple(data["control_machines"])
-    device = data.get("device", 0)
-    if data["driver"] == "picamera2" and type(device) is not int:
-        raise document.problem(("device",), "is not the number of a camera, as libcamera lists them")
-    pattern, prefix = data.get("output_pattern", DEFAULT_PATTERN), data.get("output_prefix", "camera")
-    try:
-        FilePattern(pattern, prefix)
-    except InvalidConfig as error:
-        raise document.problem(("output_pattern",), str(error)) from None
     retention = data.get("retention", {})
     keep_free_mb, max_age_days = retention.get("keep_free_mb"), retention.get("max_age_days")
     return CameradConfig(
@@ -214,14 +225,14 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
         gateway_machines=tuple(data.get("gateway_machines", ())),
         state_path=data.get("state_path"),
         driver=data["driver"],
-        device=device,
+        device=data.get("device", 0),
         tuning_file=data.get("tuning_file"),
         transform=Transform(**data.get("transform", {})),
         use_cases={name: _use_case(case) for name, case in data.get("use_cases", {}).items()},
         controls=use_case_from(UseCase("main", (2, 2), "", controls=data.get("controls", {}))).controls,
         output_path=data.get("output_path"),
-        output_pattern=pattern,
-        output_prefix=prefix,
+        output_pattern=data.get("output_pattern", DEFAULT_PATTERN),
+        output_prefix=data.get("output_prefix", "camera"),
         roots=tuple(Path(root) for root in data.get("roots", ())),
         retention=RetentionConfig(
             None if keep_free_mb is None else round(keep_free_mb * 1e6),

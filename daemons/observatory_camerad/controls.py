@@ -16,6 +16,7 @@ _AF_MANUAL, _AF_AUTO = 0, 1  # libcamera's numbers
 _AF_WINDOWS = 1
 #: Zero hands these back to auto exposure.
 _AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
+_PACE = (33333, 33333)  # where neither the config nor the camera says anything
 _INT32 = 2**31 - 1
 
 
@@ -40,6 +41,30 @@ def checked(wanted: Any, known: Mapping[str, ControlInfo], in_force: Mapping[str
     return values
 
 
+def fitting(values: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Of controls from a config or an overlay those that this camera can take, and for the others why not."""
+    good: dict[str, Any] = {}
+    refused: dict[str, str] = {}
+    for name, value in values.items():
+        try:
+            good |= checked({name: _listed(value)}, known)
+        except InvalidArgument as error:
+            refused[name] = str(error)
+    return good, refused
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(one) for one in value] if isinstance(value, (tuple, list)) else value
+
+
+def long_enough(values: Mapping[str, Any], in_force: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> dict[str, Any]:
+    """The same with frames that are long enough for their exposure, if they say nothing of frames."""
+    exposure_us, limits = values.get("ExposureTime"), in_force.get("FrameDurationLimits")
+    if not exposure_us or limits is None or "FrameDurationLimits" in values or exposure_us <= limits[1]:
+        return dict(values)
+    return {**exposure_controls(exposure_us, in_force, known), **values}
+
+
 def settled_values(names: Iterable[str], in_force: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> dict[str, Any]:
     """For each control of some names what is in force, or else its default; exposure and gain go back to auto exposure."""
     values = {name: in_force.get(name, _AUTOMATIC.get(name, known[name].default)) for name in names if name in known}
@@ -53,10 +78,22 @@ def exposure_controls(exposure_us: int, base: Mapping[str, Any], known: Mapping[
         values["AeEnable"] = False
     limits = known.get("FrameDurationLimits")
     if limits is not None:
-        usual = base.get("FrameDurationLimits", (33333, 33333))
+        usual = _usual_limits(base, limits)
         longest = exposure_us if limits.maximum is None else min(exposure_us, int(limits.maximum))
         values["FrameDurationLimits"] = (usual[0], max(usual[1], longest))
     return values
+
+
+def automatic_controls(base: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> dict[str, Any]:
+    """What takes back a fixed exposure and gain, and the long frames that they needed."""
+    values: dict[str, Any] = {name: 0 for name in _AUTOMATIC if name in known}
+    limits = known.get("FrameDurationLimits")
+    return values if limits is None else {**values, "FrameDurationLimits": list(_usual_limits(base, limits))}
+
+
+def _usual_limits(base: Mapping[str, Any], limits: ControlInfo) -> tuple[int, int]:
+    shortest, longest = base.get("FrameDurationLimits") or limits.default or _PACE
+    return int(shortest), int(longest)
 
 
 def _check_together(values: Mapping[str, Any], all_values: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> None:
@@ -120,6 +157,8 @@ def _number(name: str, item: Any, value: Any, info: ControlInfo) -> Any:
     unbounded = _INT32 if info.type == "int" else math.inf  # libcamera's whole numbers have 32 bits
     low = -unbounded if info.minimum is None else info.minimum
     high = unbounded if info.maximum is None else info.maximum
+    if name in _AUTOMATIC and type(item) in kinds and item == 0:
+        return item if info.type == "int" else 0.0
     if type(item) not in kinds or not low <= item <= high or not math.isfinite(item):
         raise _refused(name, value, info)
     return item if info.type == "int" else float(item)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ from observatory_camerad.video.encoder import EncoderSettings
 from observatory_camerad.video.recordings import Recordings
 from observatory_camerad.video.stream import VideoStream
 from observatory_common import timestamps
-from observatory_common.errors import CommandFailed, DeviceLost, NotConnected, ObservatoryError
+from observatory_common.errors import Blocked, CommandFailed, DeviceLost, NotConnected, ObservatoryError, TimedOut
 from observatory_common.jobs import JobTable
 from observatory_common.service import Context
 from observatory_common.storage import StateFile
 
 log = logging.getLogger("camerad")
 
+_EXCLUSIVE_WITHIN_S = 10.0
 STREAMS = ("main", "lores")  # those that can be looked at
 _STATE_FILES = ("counter.json", "failures.json", "recording.json", "sequence.json", "settings.json")
 
@@ -53,6 +55,7 @@ class Parts:
         self.config = config
         self._on_event = on_event
         self._jobs = jobs
+        self._changing = threading.Lock()
         folder = context.state_folder
         _tidy(folder)
         self.output = Path(config.output_path) if config.output_path else folder / "pictures"
@@ -71,6 +74,7 @@ class Parts:
             Failures(StateFile(folder / "failures.json")),
             [*consumers, self._offer_video, self._offer_autofocus],
             self._event,
+            self._closed,
         )
         self.autofocus = Autofocus(self.worker, self.settings, jobs)
         self.writer = PhotoWriter(self.files)
@@ -130,25 +134,24 @@ class Parts:
         if self._focuser is not None:
             self._focuser.close()
 
-    def shoot(self, wish: Wish, caller: str) -> dict[str, Any]:
+    def shoot(self, wish: Wish, caller: str, request_id: str | None) -> dict[str, Any]:
         """A single shot as a job. Raises NotConnected, NoRoom, CommandFailed, Blocked."""
         self.worker.require()
         self.captures.require_room(wish)
         shots: list[Shot] = []
-        job = self._jobs.start(wish.kind, caller, cancel=lambda: cancel())
+        job = self._jobs.start(wish.kind, caller, cancel=lambda: cancel(), request_id=request_id)
 
         def cancel() -> None:
-            for shot in shots:
-                shot.cancelled = True
-            job.finish("stopped")
+            if shots and self.worker.cancel(shots[0]):  # else it is being written, and will be told of
+                job.finish("stopped")
 
         def written(result: dict[str, Any]) -> None:
             self._event("photo_taken", {"name": result["name"], "names": result["names"], "job": job.id})
             job.finish("succeeded", {**result, "metadata": wire.metadata(result["metadata"])})
 
         def failed(error: ObservatoryError) -> None:
-            lost = isinstance(error, (DeviceLost, NotConnected))
-            job.finish("lost_device" if lost else "failed", None, error)
+            lost, late = isinstance(error, (DeviceLost, NotConnected)), isinstance(error, TimedOut)
+            job.finish("lost_device" if lost else "timed_out" if late else "failed", None, error)
 
         try:
             shots.append(self.captures.shoot(wish, Outcome(written, failed)))
@@ -158,11 +161,25 @@ class Parts:
         return job.to_wire()
 
     def _event(self, name: str, data: dict[str, Any]) -> None:
-        if name == "camera_lost":
-            self.autofocus.lost(str(data["error"]))
         self._on_event(name, data)
         if name == "camera_alert" or (name == "camera_lost" and self.worker.alert):  # else it is back soon, or we restart
             self.recordings.camera_lost(str(data["error"]))
+
+    def _closed(self, why: str) -> None:
+        """No frames come any more."""
+        self.autofocus.lost(why)
+        for hub in self.hubs.values():
+            hub.forget()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Around what must not change while it is done: use cases, recordings, sequences, shutdown. Raises Blocked."""
+        if not self._changing.acquire(timeout=_EXCLUSIVE_WITHIN_S):
+            raise Blocked("another change of the camera is under way")
+        try:
+            yield
+        finally:
+            self._changing.release()
 
     def _offer_video(self, frame: Frame) -> None:
         for name, video in self.videos.items():

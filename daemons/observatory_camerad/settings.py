@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from observatory_camerad.acquisition.use_cases import UseCase
@@ -24,6 +24,17 @@ VERSION = 1
 MOST_SETS = 100
 #: These start or end something: they are no state, and must not be repeated when the camera is opened again.
 MOMENTARY = frozenset({"AfTrigger", "AfPause"})
+_UNREADABLE = (StateCorrupt, KeyError, TypeError, ValueError, AttributeError)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is in force, never changed in place: who reads it waits for nobody who writes it to the disk."""
+
+    configured: Mapping[str, UseCase]
+    use_cases: Mapping[str, UseCase] = field(default_factory=dict)
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Settings:
@@ -33,134 +44,128 @@ class Settings:
     """
 
     def __init__(self, configured: Mapping[str, UseCase], controls: Mapping[str, Any], file: StateFile) -> None:
-        self._configured = dict(configured)
         self._start_controls = dict(controls)
         self._file = file
-        self._lock = threading.Lock()
-        self._use_cases: dict[str, UseCase] = {}
-        self._controls: dict[str, Any] = {}
-        self._sets: dict[str, dict[str, Any]] = {}
-        self._load()
+        self._lock = threading.Lock()  # of those who change something
+        self._state = self._loaded(dict(configured))
 
     def use_cases(self) -> dict[str, UseCase]:
         """Those of the config, changed by the overlay."""
-        with self._lock:
-            return {**self._configured, **self._use_cases}
+        state = self._state
+        return {**state.configured, **state.use_cases}
 
     def configured(self) -> dict[str, UseCase]:
         """Those of the config, and of the camera itself where that says nothing."""
-        with self._lock:
-            return dict(self._configured)
+        return dict(self._state.configured)
 
     def controls(self) -> dict[str, Any]:
         """The controls that hold while nothing else is asked for: start-up, the live view's, those set since."""
-        with self._lock:
-            live = {**self._configured, **self._use_cases}.get("live")
-            return {**self._start_controls, **(live.controls if live else {}), **self._controls}
+        state = self._state
+        return {**self._base(state), **state.controls}
 
     def base_controls(self) -> dict[str, Any]:
         """As `controls`, without those set since."""
-        with self._lock:
-            live = {**self._configured, **self._use_cases}.get("live")
-            return {**self._start_controls, **(live.controls if live else {})}
+        return self._base(self._state)
 
     def configure_defaults(self, cases: Mapping[str, UseCase]) -> None:
         """Supply the use cases of which the config says nothing, once the camera is known."""
         with self._lock:
-            self._configured = {**cases, **self._configured}
+            self._state = replace(self._state, configured={**cases, **self._state.configured})
 
     def remember(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep controls that have been set; returns what was kept before, for `restore`."""
+        """Keep controls that have been set; returns what was kept of them before, for `restore`."""
         lasting = {name: value for name, value in values.items() if name not in MOMENTARY}
         with self._lock:
-            before = dict(self._controls)
+            before = self._state.controls
             if any(before.get(name, self) != value for name, value in lasting.items()):
-                self._change(self._use_cases, {**before, **lasting}, self._sets)
-            return before
+                self._change(controls={**before, **lasting})
+            return {name: before.get(name) for name in lasting}
 
-    def restore(self, controls: Mapping[str, Any]) -> None:
-        """Take back what the camera has refused."""
+    def restore(self, before: Mapping[str, Any]) -> None:
+        """Take back what the camera has refused; None for what was not kept."""
         with self._lock:
-            self._controls = dict(controls)
+            controls = {**self._state.controls, **before}
             try:
-                self._save(self._use_cases, self._controls, self._sets)
+                self._change(controls={name: value for name, value in controls.items() if value is not None})
             except CommandFailed as error:
-                log.error("what the camera has refused is still on disk: %s", error)
+                log.error("what the camera has refused is still kept: %s", error)
 
     def change_use_case(self, name: str, case: UseCase) -> None:
         """Put another in the place of a use case."""
         with self._lock:
-            self._change({**self._use_cases, name: case}, self._controls, self._sets)
+            self._change(use_cases={**self._state.use_cases, name: case})
 
     def save_set(self, name: Any) -> None:
         """Keep what is set now under a name. Raises InvalidArgument."""
         name = _set_name(name)
         with self._lock:
-            if name not in self._sets and len(self._sets) >= MOST_SETS:
+            state = self._state
+            if name not in state.sets and len(state.sets) >= MOST_SETS:
                 raise InvalidArgument(f"there are {MOST_SETS} named settings already", value=name, allowed="a name in use")
-            kept = _plain(self._use_cases, self._controls)
-            self._change(self._use_cases, self._controls, {**self._sets, name: kept})
+            self._change(sets={**state.sets, name: _plain(state)})
 
     def named_set(self, name: Any) -> tuple[dict[str, UseCase], dict[str, Any]]:
-        """The use cases and controls kept under a name. Raises InvalidArgument."""
-        with self._lock:
-            if type(name) is not str or name not in self._sets:
-                raise InvalidArgument(
-                    f"there are no settings {arguments.shown(name)}",
-                    value=arguments.shown(name),
-                    allowed=", ".join(self._sets) or "none is saved",
-                )
-            return _from_plain(self._sets[name])
+        """The use cases and controls kept under a name. Raises InvalidArgument, CommandFailed if they cannot be read."""
+        sets = self._state.sets
+        if type(name) is not str or name not in sets:
+            raise arguments.refused("name", name, ", ".join(sets) or "the name of saved settings, of which there are none")
+        try:
+            return _from_plain(sets[name])
+        except _UNREADABLE as error:
+            raise CommandFailed(f"the settings {name} cannot be read: {error}", value=name) from error
 
     def delete_set(self, name: Any) -> None:
         """Forget what is kept under a name. Raises InvalidArgument."""
-        self.named_set(name)
         with self._lock:
-            others = {other: kept for other, kept in self._sets.items() if other != name}
-            self._change(self._use_cases, self._controls, others)
+            sets = dict(self._state.sets)
+            if type(name) is not str or sets.pop(name, None) is None:
+                raise arguments.refused("name", name, ", ".join(sets) or "the name of saved settings, of which there are none")
+            self._change(sets=sets)
 
     def replace_all(self, use_cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
         """Another overlay in place of this one; empty ones are the config as it is."""
         with self._lock:
-            self._change(dict(use_cases), dict(controls), self._sets)
+            self._change(use_cases=dict(use_cases), controls=dict(controls))
 
     def to_wire(self) -> dict[str, Any]:
         """The overlay and the names of the sets: `version`, `changed`, `use_cases`, `controls`, `saved`."""
-        with self._lock:
-            overlay = _plain(self._use_cases, self._controls)
-            changed = bool(self._use_cases or self._controls)
-            return {"version": VERSION, "changed": changed, **overlay, "saved": sorted(self._sets)}
+        state = self._state
+        changed = bool(state.use_cases or state.controls)
+        return {"version": VERSION, "changed": changed, **_plain(state), "saved": sorted(state.sets)}
 
-    def _change(self, use_cases: dict[str, UseCase], controls: dict[str, Any], sets: dict[str, dict[str, Any]]) -> None:
+    def _base(self, state: _State) -> dict[str, Any]:
+        live = {**state.configured, **state.use_cases}.get("live")
+        return {**self._start_controls, **(live.controls if live else {})}
+
+    def _change(self, **changes: Mapping[str, Any]) -> None:
         """First on disk, so that a full one leaves everything as it was."""
-        self._save(use_cases, controls, sets)
-        self._use_cases, self._controls, self._sets = use_cases, controls, sets
-
-    def _save(self, use_cases: Mapping[str, UseCase], controls: Mapping[str, Any], sets: Mapping[str, Any]) -> None:
+        state = replace(self._state, **changes)
         with disk.told(self._file.path.parent):
-            self._file.save({"version": VERSION, **_plain(use_cases, controls), "sets": sets})
+            self._file.save({"version": VERSION, **_plain(state), "sets": dict(state.sets)})
+        self._state = state
 
-    def _load(self) -> None:
+    def _loaded(self, configured: Mapping[str, UseCase]) -> _State:
         try:
-            state = self._file.load()
-            if state is None:
-                return
-            if state.get("version") != VERSION:
-                raise StateCorrupt(f"{self._file.path} has the version {state.get('version')!r}, expected {VERSION}")
-            self._use_cases, self._controls = _from_plain(state)
-            self._sets = dict(state["sets"])
-        except (StateCorrupt, KeyError, TypeError, ValueError) as error:
+            plain = self._file.load()
+            if plain is None:
+                return _State(configured)
+            if plain.get("version") != VERSION:
+                raise StateCorrupt(f"{self._file.path} has the version {plain.get('version')!r}, expected {VERSION}")
+            use_cases, controls = _from_plain(plain)
+            return _State(configured, use_cases, controls, dict(plain["sets"]))
+        except _UNREADABLE as error:
             aside = self._file.path.with_suffix(".unreadable")
             log.error("the saved settings cannot be used (%s); they are kept as %s", error, aside.name)
             try:
                 self._file.path.replace(aside)
             except OSError as failure:
                 log.error("%s cannot be set aside: %s", self._file.path.name, failure)
-            self._use_cases, self._controls, self._sets = {}, {}, {}
+            return _State(configured)
 
 
-def _plain(use_cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> dict[str, Any]:
-    return {"use_cases": {name: asdict(case) for name, case in use_cases.items()}, "controls": dict(controls)}
+def _plain(state: _State) -> dict[str, Any]:
+    use_cases = {name: asdict(case) for name, case in state.use_cases.items()}
+    return {"use_cases": use_cases, "controls": dict(state.controls)}
 
 
 def _from_plain(plain: Mapping[str, Any]) -> tuple[dict[str, UseCase], dict[str, Any]]:

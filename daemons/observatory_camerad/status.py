@@ -41,6 +41,8 @@ def status(parts: Parts) -> dict[str, Any]:
         "frames": worker.frames,
         "failures_in_a_row": worker.failures_in_a_row,
         "reconfiguration_gap_s": worker.gap_s,
+        "use_cases_refused": worker.use_cases_refused,
+        "controls_refused": worker.controls_refused,
         "exposure_time": None if exposure_us is None else exposure_us / 1e6,
         "exposure_progress": min(age_s, exposure_us / 1e6)
         if exposing and age_s is not None and exposure_us is not None

@@ -11,8 +11,9 @@ import pytest
 from pictures import opened
 from small_disk import SmallDisk
 
-from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.files import FileStore, Group
 from observatory_camerad.outputs.retention import Retention
+from observatory_common.storage import StateFile
 
 HOUR_S = 3600
 MIB = 1 << 20
@@ -127,6 +128,47 @@ def test_space_that_comes_back_late_is_not_asked_for_twice(tmp_path: Path, monke
     store = filled(tmp_path, 10, MIB)
     monkeypatch.setattr(FileStore, "free_bytes", lambda _: 0)
     assert len(Retention(store, int(1.5 * MIB), None).apply()) == 4
+
+
+class _Counting(FileStore):
+    """Counts how often the folder is looked through; as much is free as is said."""
+
+    scans = 0
+    free = 0
+
+    def groups(self) -> tuple[Group, ...]:
+        self.scans += 1
+        return super().groups()
+
+    def free_bytes(self) -> int:
+        return self.free
+
+
+def counting(folder: Path, count: int) -> _Counting:
+    filled(folder, count)
+    return _Counting(folder / "pictures", "cam", StateFile(folder / "counter.json"))
+
+
+def test_with_room_a_shot_does_not_look_through_the_folder(tmp_path: Path) -> None:
+    store = counting(tmp_path, 4)
+    store.free = 1 << 40
+    retention = Retention(store, 1 << 30, 1.5 * HOUR_S)
+    assert retention.apply(1 << 20) == []
+    assert store.scans == 0
+    assert len(retention.apply()) == 4  # what is too old
+    assert store.scans == 1
+
+
+def test_a_shot_without_room_looks_through_the_folder_once_for_many(tmp_path: Path) -> None:
+    store = counting(tmp_path, 6)
+    store.free = 20 * MIB
+    retention = Retention(store, 20 * MIB, None)
+    for number in (1, 2, 3):
+        assert retention.apply(1) == [f"cam-0000000{number}.jpg", f"cam-0000000{number}.json"]
+    assert store.scans == 1
+    store.delete(["cam-00000005.jpg", "cam-00000006.jpg"])  # number 4 has become the newest
+    assert retention.apply(1) == []
+    assert pictures(tmp_path) == [4]
 
 
 def test_ten_thousand_files_are_quick(tmp_path: Path) -> None:

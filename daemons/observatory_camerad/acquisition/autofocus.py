@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -14,11 +15,14 @@ from observatory_camerad.settings import Settings
 from observatory_common.errors import Blocked, CommandFailed, DeviceLost, NotConnected, ObservatoryError, TimedOut
 from observatory_common.jobs import Job, JobTable
 
+log = logging.getLogger("camerad.autofocus")
+
 _SCANNING, _FOCUSED, _FAILED = 1, 2, 3  # libcamera's AfState
 _MANUAL, _CONTINUOUS = 0, 2  # AfMode
 _START = {"AfMode": 1, "AfTrigger": 0}
 _CANCEL = {"AfTrigger": 1}
-_WITHIN_S = 20.0
+_WITHIN_S = 5.0  # and
+_WITHIN_FRAMES = 80
 
 
 class Autofocus:
@@ -35,7 +39,7 @@ class Autofocus:
         self._lock = threading.Lock()
         self._job: Job | None = None
         self._scanned = False
-        self._until = 0.0
+        self._since = 0.0
 
     def start(self, caller: str) -> Job:
         """Begin. Moves the lens. Raises NotConnected, Blocked, CommandFailed for a camera without."""
@@ -47,10 +51,15 @@ class Autofocus:
                 raise Blocked("the camera is focusing already")
             self._job = self._jobs.start("autofocus", caller, cancel=self._cancel)
             self._scanned = False
-            self._until = time.monotonic() + _WITHIN_S
+            self._since = time.monotonic()
             job = self._job
         self._worker.change(_START)
         return job
+
+    def require_idle(self) -> None:
+        """Raise Blocked while the lens is being moved."""
+        if self._job is not None:
+            raise Blocked("the camera is focusing; cancel that first")
 
     def offer(self, frame: Frame) -> None:
         """A frame, in the camera's thread."""
@@ -71,9 +80,9 @@ class Autofocus:
             else:
                 self._restore()
                 self._end("failed", result, CommandFailed("nothing sharp was found"))
-        elif time.monotonic() > self._until:
+        elif time.monotonic() - self._since > (within_s := _WITHIN_S + _WITHIN_FRAMES * frame.duration_s):
             self._restore(_CANCEL)
-            self._end("timed_out", None, TimedOut(f"the camera did not focus within {_WITHIN_S:g} s"))
+            self._end("timed_out", None, TimedOut(f"the camera did not focus within {_WITHIN_FRAMES} frames ({within_s:g} s)"))
 
     def lost(self, why: str) -> None:
         """The camera has gone."""
@@ -88,7 +97,10 @@ class Autofocus:
             self._restore()
             return
         values = {"AfMode": _MANUAL, "LensPosition": position}
-        self._settings.remember(values)
+        try:
+            self._settings.remember(values)
+        except CommandFailed as error:
+            log.error("where the lens is sharp is not kept for the next start: %s", error)
         self._change(values)
 
     def _restore(self, first: Mapping[str, int] | None = None) -> None:

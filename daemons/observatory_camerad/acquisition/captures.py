@@ -98,7 +98,7 @@ class Captures:
                 self._writer.add(taken, outcome)
             captured()
 
-        shot = Shot(cases, taken, outcome.failed, wish.at_ns)
+        shot = Shot(cases, taken, outcome.failed, wish.at_ns, lambda: self._writer.has_room)
         self._worker.take(shot)
         return shot
 

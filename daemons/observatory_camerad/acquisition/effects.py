@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _GIVEN_UP_AFTER_FRAMES = 12  # beyond the camera's own delay: it has been cut, or another control forbids it
@@ -17,25 +17,41 @@ _TOLERANCE = {
 
 
 class Effect:
-    """Watches frame after frame for the change of some controls."""
+    """Watches frame after frame for the change of some controls.
+
+    `met` is whether they came into effect, once `seen` is true: else the camera has not done it, or something else was
+    asked for since.
+    """
 
     def __init__(self, values: Mapping[str, Any], before: Mapping[str, Any], delay_frames: int) -> None:
-        self._values = values
+        self.met = False
+        self._values = dict(values)
         self._delay_frames = delay_frames
         self._frames = 0
         # A value that was there before the change proves nothing: then only the camera's own delay does.
         self._proving = [name for name in values if name in before and not _agree(name, values[name], before[name])]
         self._proving = [name for name in self._proving if not _is_automatic(name, values)]
+        self._superseded = False
+
+    def supersede(self, names: Iterable[str]) -> bool:
+        """Something else was asked for these; whether that concerns this change."""
+        taken = [name for name in names if self._values.pop(name, None) is not None]
+        self._proving = [name for name in self._proving if name in self._values]
+        self._superseded = self._superseded or bool(taken)
+        return bool(taken)
 
     def seen(self, metadata: Mapping[str, Any]) -> bool:
-        """One frame further: whether all is in effect as of this frame."""
+        """One frame further: whether all is in effect as of this frame, or will not be."""
         self._frames += 1
-        if self._frames > self._delay_frames + _GIVEN_UP_AFTER_FRAMES:
+        if not self._values or self._frames > self._delay_frames + _GIVEN_UP_AFTER_FRAMES:
             return True
-        if not self._proving:
-            return self._frames > self._delay_frames
-        # All were sent together, and those that a frame can prove, the sensor's, are the last to come.
-        return all(_agree(name, self._values[name], metadata.get(name)) for name in self._proving)
+        if self._proving:
+            # All were sent together, and those that a frame can prove, the sensor's, are the last to come.
+            done = all(_agree(name, self._values[name], metadata.get(name)) for name in self._proving)
+        else:
+            done = self._frames > self._delay_frames
+        self.met = done and not self._superseded
+        return done
 
 
 def in_effect(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,6 +77,39 @@ class Settling:
             return all(_agree(name, value, metadata.get(name)) for name, value in self._fixed.items())
         locked = metadata.get("AeState") != _SEARCHING and metadata.get("AeLocked") is not False
         return locked and self._frames > self._delay_frames
+
+
+class FrameLength:
+    """How long the frame under way may take: as long as the longest that was asked for lately."""
+
+    def __init__(self, delay_frames: int) -> None:
+        self.bound_s = 0.0
+        self._delay_frames = delay_frames
+        self._asked_s = 0.0
+        self._frames = 0
+
+    def ask(self, controls: Mapping[str, Any]) -> None:
+        """These are what the camera has been told."""
+        shortest = (controls.get("FrameDurationLimits") or (0, 0))[0]
+        asked_s = max((controls.get("ExposureTime") or 0) / 1e6, shortest / 1e6)
+        if asked_s != self._asked_s:
+            self._asked_s, self._frames = asked_s, 0
+            self.bound_s = max(self.bound_s, asked_s)
+
+    @property
+    def is_much_longer(self) -> bool:
+        """Whether the frame under way is long, and far longer than what is wanted now."""
+        return self.bound_s > 2.0 and self._asked_s < self.bound_s / 2
+
+    def frame(self) -> None:
+        """A frame has come."""
+        self._frames += 1
+        if self._frames > self._delay_frames + 1:
+            self.bound_s = self._asked_s
+
+    def restart(self) -> None:
+        """The frame under way was given up."""
+        self.bound_s = self._asked_s
 
 
 def _is_automatic(name: str, values: Mapping[str, Any]) -> bool:

@@ -11,7 +11,9 @@ from observatory_camerad.acquisition.shots import Change, Reconfiguration, Shot
 from observatory_camerad.drivers.base import Configuration
 from observatory_common.errors import Blocked, ObservatoryError
 
-MOST_SHOTS = 64
+MOST_SHOTS = 64  # besides those for a later time
+_MOST_IN_ALL = 1024
+_SOON_NS = 5_000_000_000
 
 
 class Inbox:
@@ -26,7 +28,8 @@ class Inbox:
     def add_shot(self, shot: Shot) -> None:
         """Have a frame taken. Raises Blocked if too many wait."""
         with self._lock:
-            if len(self._shots) >= MOST_SHOTS:
+            soon_ns = time.time_ns() + _SOON_NS
+            if sum((other.at_ns or 0) < soon_ns for other in self._shots) >= MOST_SHOTS or len(self._shots) >= _MOST_IN_ALL:
                 raise Blocked(f"{MOST_SHOTS} shots wait already", value=MOST_SHOTS, allowed=f"at most {MOST_SHOTS}")
             shot.after_change = self._changes
             self._shots.append(shot)
@@ -84,11 +87,18 @@ class Inbox:
             self._shots.remove(shot)
             return not shot.cancelled
 
-    def fail(self, error: ObservatoryError) -> None:
-        """The camera has gone: what waits ends with an error, but for shots at a time that is still to come."""
+    def wait_for(self, older: int, newer: int) -> None:
+        """A change has taken the place of another: who waits for that one waits for this."""
+        with self._lock:
+            for shot in self._shots:
+                if shot.after_change >= older:
+                    shot.after_change = max(shot.after_change, newer)
+
+    def fail(self, error: ObservatoryError, all_shots: bool) -> None:
+        """The camera has gone: what waits ends with an error; unless `all_shots`, not shots at a time that is still to come."""
         now_ns = time.time_ns()
         with self._lock:
-            lost = [shot for shot in self._shots if shot.at_ns is None or shot.at_ns <= now_ns]
+            lost = [shot for shot in self._shots if all_shots or shot.at_ns is None or shot.at_ns <= now_ns]
             self._shots = [shot for shot in self._shots if shot not in lost]
             orders, self._orders = self._orders, []
         for shot in lost:

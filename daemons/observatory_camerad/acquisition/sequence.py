@@ -73,7 +73,7 @@ class Sequences:
         if self._running is not None or self._to_resume is not None:
             raise CameraNotIdle("a sequence runs; stop it first")
 
-    def start(self, count: int, interval_s: float, wish: Wish, caller: str) -> Job:
+    def start(self, count: int, interval_s: float, wish: Wish, caller: str, request_id: str | None = None) -> Job:
         """Begin. Raises CameraNotIdle, NotConnected, CommandFailed (no such use case, no room)."""
         with self._lock:
             self.require_idle()
@@ -83,7 +83,7 @@ class Sequences:
             self._journal.begin(
                 SequenceState(uuid.uuid4().hex, count, interval_s, wish.kind, wish.format, caller, timestamps.utc_now(), folder)
             )
-            return self._run(caller)
+            return self._run(caller, request_id)
 
     def resume(self) -> None:
         """Go on with what a former run of the daemon left."""
@@ -109,9 +109,9 @@ class Sequences:
             running.stop("kept")
             running.join(deadline_s)
 
-    def _run(self, caller: str) -> Job:
+    def _run(self, caller: str, request_id: str | None = None) -> Job:
         run = _Run(self._worker, self._captures, self._journal, self._ended)
-        job = self._jobs.start("sequence", caller, cancel=lambda: run.stop("stopped"))
+        job = self._jobs.start("sequence", caller, cancel=lambda: run.stop("stopped"), request_id=request_id)
         state = self._journal.state
         assert state is not None
         self._on_event("sequence_started", {"id": state.id, "limit": state.limit, "taken": state.taken, "job": job.id})

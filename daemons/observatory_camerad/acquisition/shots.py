@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -12,39 +13,55 @@ from observatory_camerad.acquisition.use_cases import UseCase
 from observatory_camerad.drivers.base import Configuration
 from observatory_common.errors import ObservatoryError
 
+_WITHIN_S = 20.0  # and so many frames
+_WITHIN_FRAMES = 40
+
 
 @dataclass(eq=False)
 class Shot:
     """A frame that somebody waits for: `taken` or `lost` is called once, in the camera's thread, and must be quick.
 
-    `at_ns` (since 1970) is when its exposure should start: of all frames the one that starts nearest
-    to it. Without use cases any frame will do.
+    `at_ns` (since 1970) is when its exposure should start: of all frames the one that starts nearest to it. Without use
+    cases any frame will do. While `has_room` is false it waits.
     """
 
     cases: tuple[UseCase, ...]
     taken: Callable[[Frame], None]
     lost: Callable[[ObservatoryError], None]
     at_ns: int | None = None
+    has_room: Callable[[], bool] = field(default=lambda: True)
     cancelled: bool = False
     #: The number of the last change of controls that it must wait for.
     after_change: int = 0
 
-    @property
-    def controls(self) -> dict[str, Any]:
-        """What its use cases ask for."""
-        return {name: value for case in self.cases for name, value in case.controls.items()}
+    def __post_init__(self) -> None:
+        self.controls: dict[str, Any] = {name: value for case in self.cases for name, value in case.controls.items()}
+        self._since = time.monotonic()
 
     def due(self, frame: Frame) -> bool:
         """Whether this is its frame."""
         return self.at_ns is None or frame.exposure.start_ns >= self.at_ns - frame.duration_s * 5e8
 
+    def is_late(self, frame: Frame) -> bool:
+        """Whether its time is over by more than a frame."""
+        late_ns = frame.duration_s * 1.5e9 + 1e8
+        return self.at_ns is not None and frame.exposure.start_ns > self.at_ns + late_ns
+
+    def has_expired(self, frame_s: float) -> bool:
+        """Whether it has waited longer than any camera takes."""
+        ahead_s = 0.0 if self.at_ns is None else max((self.at_ns - time.time_ns()) / 1e9, 0.0)
+        if ahead_s > 0:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > _WITHIN_S + _WITHIN_FRAMES * frame_s
+
 
 @dataclass(eq=False)
 class Change:
-    """Controls to be set; `done` has the first frame in which they are in effect."""
+    """Controls to be set; `done` has the frame as of which they are in effect (`met`), or are known not to be."""
 
     values: Mapping[str, Any]
     number: int
+    met: bool = False
     done: Future[Frame] = field(default_factory=Future)
 
 

@@ -28,7 +28,8 @@ _OPENED_WITHIN_S = 60.0  # cameras that are sent their firmware first need so lo
 class Worker:
     """Runs the camera. What it knows is read from other threads without waiting.
 
-    `on_event` is told `camera_lost` and `camera_back`; `consumers` get every frame, in the camera's thread.
+    `on_event` is told `camera_lost` and `camera_back`, `on_closed` whenever no frames come any more, and why; `consumers`
+    get every frame. All in the camera's thread.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Worker:
         failures: Failures,
         consumers: Iterable[Callable[[Frame], None]],
         on_event: Callable[[str, dict[str, Any]], None],
+        on_closed: Callable[[str], None],
     ) -> None:
         self.capabilities: Capabilities | None = None
         self.last_error: str | None = None
+        self.use_cases_refused: str | None = None
         self.frame_at: float | None = None
         self._driver = driver
         self._settings = settings
@@ -49,11 +52,12 @@ class Worker:
         self._failures = failures
         self._consumers = tuple(consumers)
         self._on_event = on_event
+        self._on_closed = on_closed
+        self._held: Configuration | None = None
         self._inbox = Inbox()
         self._session: Session | None = None
         self._frames = 0
         self._gap_s: float | None = None
-        self._metadata: Mapping[str, Any] = {}
         self._wanted = True
         self._closing = threading.Event()
         self._woken = threading.Event()
@@ -91,9 +95,9 @@ class Worker:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Those of the latest frame of this run."""
+        """Those of the latest frame; empty without a camera."""
         session = self._session
-        return session.metadata or self._metadata if session is not None else self._metadata
+        return {} if session is None else session.metadata
 
     @property
     def frames(self) -> int:
@@ -112,6 +116,12 @@ class Worker:
         """How long the frame under way may take."""
         session = self._session
         return 0.1 if session is None else session.longest_frame_s()
+
+    @property
+    def controls_refused(self) -> dict[str, str]:
+        """Controls that are set and do not fit this camera, and why."""
+        session = self._session
+        return {} if session is None else session.refused
 
     @property
     def failures_in_a_row(self) -> int:
@@ -179,7 +189,9 @@ class Worker:
 
     def reconfigure(self, wanted: Configuration, held: bool = False) -> Reconfiguration:
         """Have another standing configuration; while it is held, no shot may leave it. Raises NotConnected."""
+        self._held = wanted if held else None
         self.require()
+        self.use_cases_refused = None
         return self._inbox.add_reconfiguration(wanted, held)
 
     def require(self) -> Session:
@@ -223,19 +235,35 @@ class Worker:
         try:
             session = Session(self._driver, self._inbox, self._settings, self._transform, self._consumers, self._frames)
             self._settings.configure_defaults(defaults(session.capabilities, self._settings.configured()))
-            session.configure(self._start_configuration(session))
+            self._configure_somehow(session)
         finally:
             self._opening = False
             self._progress_at = time.monotonic()
         self.capabilities = session.capabilities
         return session
 
-    def _start_configuration(self, session: Session) -> Configuration:
-        try:
-            return standing(self._settings.use_cases(), self._transform)
-        except CommandFailed:
-            log.error("the use cases that were set cannot be had: those of the camera itself are run")
-            return standing(defaults(session.capabilities, {}), self._transform)
+    def _configure_somehow(self, session: Session) -> None:
+        """As set, else as configured, else as the camera itself would have it: no setting may keep it shut."""
+        held = self._held
+        if held is not None:
+            session.configure(held, held=True)
+            return
+        ways = [
+            ("the use cases that were set", self._settings.use_cases()),
+            ("the configured use cases", self._settings.configured()),
+            ("the camera's own use cases", defaults(session.capabilities, {})),
+        ]
+        self.use_cases_refused = None
+        for number, (what, cases) in enumerate(ways):
+            try:
+                session.configure(standing(cases, self._transform), held=False)
+            except CommandFailed as error:
+                if number == len(ways) - 1:
+                    raise
+                self.use_cases_refused = self.use_cases_refused or f"{what} cannot be had: {error}"
+                log.error("%s cannot be had: %s", what, error)
+            else:
+                return
 
     def _stream(self, session: Session) -> None:
         while self._wanted and not self._closing.is_set():
@@ -285,13 +313,14 @@ class Worker:
         self._progress_at = time.monotonic()
         try:
             self._driver.close()
-        except (ObservatoryError, OSError) as failure:
+        except (ObservatoryError, OSError, RuntimeError) as failure:
             log.error("closing the camera: %s", failure)
         self._opening = False
         if session is not None:
-            self._frames, self._metadata = session.frames, session.metadata or self._metadata
+            self._frames = session.frames
             self._gap_s = session.gap_s if session.gap_s is not None else self._gap_s
-            why = self.last_error or "it was closed"
-            session.end(DeviceLost(f"the camera was lost: {why}"))
+            why = "it was shut down" if not self._wanted else self.last_error or "it was closed"
+            session.end(DeviceLost(f"the camera was lost: {why}"), all_shots=not self._wanted)
+            self._on_closed(why)
         with self._changed:
             self._changed.notify_all()

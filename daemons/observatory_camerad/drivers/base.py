@@ -120,8 +120,8 @@ class CameraDriver(ABC):
         """Stop and let go of it. Does nothing to one that is not open."""
 
     @abstractmethod
-    def configure(self, wanted: Configuration) -> Configuration:
-        """Set it up as wanted, or as near as it can, and return how. Frames stop and start again."""
+    def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
+        """Set it up as wanted, or as near as it can, and return how. Frames stop and start again, with these controls."""
 
     @abstractmethod
     def set_controls(self, values: Mapping[str, Any]) -> None:

@@ -72,7 +72,7 @@ class Picamera2Driver(CameraDriver):
             finally:
                 camera.close()
 
-    def configure(self, wanted: Configuration) -> Configuration:
+    def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
         """Stop, configure, start; sizes and formats come back as libcamera has adjusted them."""
         from libcamera import Transform
 
@@ -90,6 +90,7 @@ class Picamera2Driver(CameraDriver):
                 transform=Transform(hflip=wanted.hflip, vflip=wanted.vflip),
             )
             camera.configure(configuration)
+            camera.set_controls(dict(controls or {}))
             camera.start()
         except (RuntimeError, ValueError, KeyError) as error:
             raise CommandFailed(f"the camera refuses this configuration: {error}") from error

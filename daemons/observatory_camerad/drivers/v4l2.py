@@ -101,7 +101,7 @@ class V4l2Driver(CameraDriver):
         finally:
             self._let_go_of_device()
 
-    def configure(self, wanted: Configuration) -> Configuration:
+    def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
         """Any even size up to the source's. Raises CommandFailed, and what `open` raises if another mode is taken."""
         self._require()
         if not 0 <= wanted.mode < len(self._modes):
@@ -116,6 +116,7 @@ class V4l2Driver(CameraDriver):
         with self._changed:
             self._require().take()  # it was captured before
         self._configuration = Configuration(streams, wanted.mode, wanted.buffer_count, wanted.hflip, wanted.vflip)
+        self.set_controls(controls or {})
         return self._configuration
 
     def set_controls(self, values: Mapping[str, Any]) -> None:

@@ -90,6 +90,11 @@ class FrameHub:
             latest = self._latest
             return latest if latest is not None and latest.number > number else None
 
+    def forget(self) -> None:
+        """The camera has gone: what was seen last is no live picture any more."""
+        with self._changed:
+            self._latest = self._offered = None
+
     def close(self, deadline_s: float = 1.0) -> None:
         """Wake everybody who waits, and end."""
         with self._changed:

@@ -136,6 +136,10 @@ class FileStore:
         """Whether a file of this name would be one of this camera's."""
         return self._pattern.match(name) is not None
 
+    def has(self, name: str) -> bool:
+        """Whether the output folder holds a file of this name."""
+        return os.path.lexists(self._folder / name)
+
     # reading
 
     def list(self) -> list[dict[str, Any]]:

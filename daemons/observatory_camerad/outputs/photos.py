@@ -54,6 +54,11 @@ class PhotoWriter:
         """How many are not written yet."""
         return self._taken.unfinished_tasks
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another can wait."""
+        return self._taken.unfinished_tasks < MOST_WAITING
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

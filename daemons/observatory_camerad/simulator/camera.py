@@ -116,7 +116,7 @@ class SimulatedCamera(CameraDriver):
         self._open = False
         self._configuration = None
 
-    def configure(self, wanted: Configuration) -> Configuration:
+    def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
         """Any even size up to the mode's; raw has the mode's own."""
         self._require()
         if not 0 <= wanted.mode < len(MODES):
@@ -133,6 +133,12 @@ class SimulatedCamera(CameraDriver):
                 raise CommandFailed(f"stream {name} of {sizes}")
             pixel_format = f"S{flipped_pattern(wanted)}12" if name == "raw" else stream.format
             streams[name] = Stream(size, pixel_format)
+        for name, value in (controls or {}).items():
+            require_possible(name, value, self._controls)
+        for _, values in self._coming:
+            self._loop.apply(values)
+        self._coming.clear()
+        self._loop.apply(controls or {})
         self._configuration = replace(wanted, streams=streams)
         self._next = self._loop.settings(mode)
         self._next_ns = self._clocks.monotonic_ns() + self._next.frame_us * 1000

@@ -108,7 +108,15 @@ class Recordings:
             except OSError as error:
                 log.error("%s, a recording that was cut off: %s", path.name, error)
 
-    def start(self, caller: str, duration_s: float | None, audio: bool, ending: str, folder: Path | None) -> Job:
+    def start(
+        self,
+        caller: str,
+        duration_s: float | None,
+        audio: bool,
+        ending: str,
+        folder: Path | None,
+        request_id: str | None = None,
+    ) -> Job:
         """Begin. Raises NotConnected, Blocked, CommandFailed (no room, no such use case, no microphone)."""
         with self._lock:
             self.require_none()
@@ -121,7 +129,7 @@ class Recordings:
             self._files.require_room(RESERVE_BYTES, folder)
             self._hold(True)
             try:
-                return self._begin(caller, case.stream, duration_s, audio, ending, folder)
+                return self._begin(caller, case.stream, duration_s, audio, ending, folder, request_id)
             except ObservatoryError:
                 self._hold(False)
                 raise
@@ -147,7 +155,16 @@ class Recordings:
             running.stop()
             running.wait(_ENDED_WITHIN_S)
 
-    def _begin(self, caller: str, stream: str, duration_s: float | None, audio: bool, ending: str, folder: Path | None) -> Job:
+    def _begin(
+        self,
+        caller: str,
+        stream: str,
+        duration_s: float | None,
+        audio: bool,
+        ending: str,
+        folder: Path | None,
+        request_id: str | None,
+    ) -> Job:
         target = self._files.folder() if folder is None else folder
         path = target / f"{self._files.next_stem('video', None, folder)}.{ending}"
         with disk.told(self._journal.path.parent):
@@ -156,7 +173,9 @@ class Recordings:
         source = AudioSource(self._config.audio_device or "default") if audio else None
         metadata = dict(self._worker.metadata)
         self._lost = None
-        job = self._jobs.start("video", caller, cancel=lambda: self._cancel(path), expected_end_s=duration_s)
+        job = self._jobs.start(
+            "video", caller, cancel=lambda: self._cancel(path), expected_end_s=duration_s, request_id=request_id
+        )
         try:
             self._running = self._videos[stream].record(
                 path, limits, source, on_end=lambda result: self._ended(job, result, metadata)
@@ -175,8 +194,8 @@ class Recordings:
     def _ended(self, job: Job, result: RecordingResult, metadata: Mapping[str, Any]) -> None:
         """In the video's thread."""
         with self._lock:  # not before `start` has noted that it runs
+            self._hold(False)
             self._running = None
-        self._hold(False)
         error = result.error or self._lost
         facts: dict[str, Any] = {
             "name": result.name if result.path is not None else None,
