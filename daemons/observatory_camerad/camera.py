@@ -214,9 +214,7 @@ class Camera(RemoteDevice):
         answer: dict[str, Any] = {"boot_id": self.boot_id, "stream": stream, "number": None, "date": None, "metadata": None}
         if found is None:
             return Framed(answer, b"")
-        return Framed(
-            {**answer, "number": found.number, "date": found.date, "metadata": wire.metadata(found.metadata)}, found.jpeg
-        )
+        return Framed({**answer, "number": found.number, "date": found.date, "metadata": found.metadata}, found.jpeg)
 
     @view
     def packets(self, stream: str = "live", boot_id: str | None = None, after: int = 0, timeout_s: float = 10.0) -> Framed:

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,11 +32,44 @@ _LONG_POLL_S = 10.0
 _PROGRESS_EVERY_S = 1.0
 _RECONNECT_EVERY_S = 0.25
 _LONGEST_ABSENCE_S = 30.0
-_LONG_POLLS = {  # method: the argument that says how long the daemon may hold the call, and its position
-    "wait": ("up_to_s", 1),
-    "events": ("timeout_s", 2),
-    "frame": ("timeout_s", 3),
-    "packets": ("timeout_s", 3),
+
+
+@dataclass(frozen=True)
+class _Held:
+    """How long a daemon may hold a call: so many seconds, unless an argument says otherwise (its name and position)."""
+
+    held_s: float
+    argument: str | None = None
+    position: int = 0
+
+    def seconds(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
+        """For a call with these arguments; a nonsensical one is refused at once."""
+        if self.argument is None:
+            return self.held_s
+        asked = args[self.position] if len(args) > self.position else kwargs.get(self.argument, self.held_s)
+        return min(max(float(asked), 0.0), _LONG_POLL_S) if type(asked) in (int, float) else 0.0
+
+
+_UNTIL_IN_EFFECT = _Held(2.0, "timeout_s", 1)
+_RECONFIGURED = _Held(20.0)  # and back again, if the camera refuses
+#: The methods of all daemons that may be held on purpose; their answer is waited for so much longer.
+_HELD: Mapping[str, _Held] = {
+    "wait": _Held(_LONG_POLL_S, "up_to_s", 1),
+    "events": _Held(_LONG_POLL_S, "timeout_s", 2),
+    "frame": _Held(_LONG_POLL_S, "timeout_s", 3),
+    "packets": _Held(_LONG_POLL_S, "timeout_s", 3),
+    "set_controls": _UNTIL_IN_EFFECT,
+    "set_exposure": _UNTIL_IN_EFFECT,
+    "set_gain": _UNTIL_IN_EFFECT,
+    "set_crop": _Held(2.0),
+    "histogram": _Held(10.0),
+    "configure": _Held(10.0),
+    "set_use_case": _RECONFIGURED,
+    "load_settings": _RECONFIGURED,
+    "reset_settings": _RECONFIGURED,
+    "start_video": _Held(10.0),
+    "initialize": _Held(4.0),
+    "shutdown": _Held(4.0),
 }
 
 
@@ -84,8 +118,8 @@ class RemoteDaemon:
         on_behalf_of: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Call a remote method. The answer must come within `timeout_s` seconds (default: the registry's, plus what a
-        long poll may take). `on_behalf_of` {user, address} is accepted from gateways only."""
+        """Call a remote method. The answer must come within `timeout_s` seconds (default: the registry's, plus the
+        time for which this method may be held). `on_behalf_of` {user, address} is accepted from gateways only."""
         annotations = None if on_behalf_of is None else {ON_BEHALF_OF: wire.dumps(dict(on_behalf_of))}
         return self._invoke(method, args, kwargs, timeout_s, annotations)
 
@@ -155,7 +189,7 @@ class RemoteDaemon:
         annotations: Mapping[str, bytes] | None,
     ) -> Any:
         if timeout_s is None:
-            timeout_s = self._timeout_s + _long_poll_s(method, args, kwargs)
+            timeout_s = self._timeout_s + (_HELD[method].seconds(args, kwargs) if method in _HELD else 0.0)
         until = time.monotonic() + timeout_s
         may_repeat = True
         while True:
@@ -233,11 +267,3 @@ def connect(
 
 def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
-
-
-def _long_poll_s(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
-    if method not in _LONG_POLLS:
-        return 0.0
-    name, position = _LONG_POLLS[method]
-    asked = args[position] if len(args) > position else kwargs.get(name, _LONG_POLL_S)
-    return min(max(float(asked), 0.0), _LONG_POLL_S) if type(asked) in (int, float) else 0.0

@@ -78,6 +78,7 @@ def test_help_everywhere_and_nothing_is_no_error(cameras: Cameras) -> None:
         ("exposure",),
         ("exposure", "nan"),
         ("exposure", "-1"),
+        ("exposure", "automatic"),
         ("gain", "0"),
         ("start",),
         ("start", "0"),
@@ -100,6 +101,10 @@ def test_help_everywhere_and_nothing_is_no_error(cameras: Cameras) -> None:
         ("photo", "--count", "2", "--format", "fits"),
         ("photo", "--count", "2", "--output", "file.jpg"),
         ("photo", "--with-raw", "dng", "--output", "-"),
+        ("photo", "--format", "png", "--output", "x.jpg"),
+        ("photo", "--output", "x.FITS"),
+        ("photo", "--raw", "--output", "x.dng"),
+        ("video", "--duration", "1", "--format", "h264", "--output", "x.mp4"),
         ("video", "--stop", "--audio"),
         ("video", "--output", "x.mp4"),
         ("use-case", "dream"),
@@ -146,8 +151,11 @@ def test_controls(cameras: Cameras) -> None:
     assert re.search(r"^ExposureTime .* now 4000", chosen, re.MULTILINE)
     known = json.loads(cameras.cam("west", "controls", "--json").stdout)
     assert known["Contrast"]["value"] == 1.5
-    set_ = json.loads(cameras.cam("west", "set", "ColourGains=[1.5,2.0]", "--json").stdout)
-    assert (set_["complete"], set_["in_effect"]) == (True, {"ColourGains": [1.5, 2.0]})
+    assert re.search(r"^Contrast .* default 1  now 1.5", cameras.cam("west", "controls", "Contrast").stdout)
+    for gains in ("[1.5,2.0]", "1.5,2"):
+        set_ = json.loads(cameras.cam("west", "set", f"ColourGains={gains}", "--json").stdout)
+        assert (set_["complete"], set_["in_effect"]) == (True, {"ColourGains": [1.5, 2.0]})
+    assert re.search(r"^ColourGains .* now 1.5,2\b", cameras.cam("west", "controls", "ColourGains").stdout)
     for wrong, code, says in (
         ("ExposureTime=1", 45, "from 29 to 600000000 us"),
         ("ExposureTime=fast", 45, "ExposureTime is 'fast'"),
@@ -160,7 +168,21 @@ def test_controls(cameras: Cameras) -> None:
         assert refused.returncode == code
         assert says in refused.stderr
     assert cameras.cam("west", "gain", "1000").returncode == 45
+    assert cameras.cam("west", "settings", "reset").returncode == 0
+    assert re.search(r"^AnalogueGain .* now [0-9.]+", cameras.cam("west", "controls", "AnalogueGain").stdout)  # by a frame
     assert cameras.cam("west", "controls", "Nonsense").returncode == 45
+
+
+@pytest.mark.parametrize("command", ["exposure", "gain"])
+def test_auto_takes_back_fixed_exposure_and_gain(cameras: Cameras, command: str) -> None:
+    assert cameras.cam("west", "exposure", "0.004").returncode == 0
+    assert cameras.cam("west", "gain", "3").returncode == 0
+    assert cameras.cam("west", command, "auto").stdout == ""
+    fixed = json.loads(cameras.cam("west", "settings", "--json").stdout)["controls"]
+    assert fixed.get("AeEnable", True) is True
+    assert not fixed.get("ExposureTime") and not fixed.get("AnalogueGain")
+    waiting.until(lambda: json.loads(cameras.cam("west", "json").stdout)["ExposureTime"] != 4000, 20, "auto exposure")
+    assert cameras.cam("west", "settings", "reset").returncode == 0
 
 
 def test_what_the_camera_is(cameras: Cameras) -> None:
@@ -211,7 +233,15 @@ def test_kill_and_init(cameras: Cameras) -> None:
     assert cameras.cam("west", "kill").stdout == ""
     assert cameras.cam("west", "status").stdout.splitlines()[0] == "Camera west is OFFLINE"
     assert len(cameras.cam("west", "status").stdout.splitlines()) <= 2
-    for command in (("photo",), ("start", "3"), ("histogram",), ("exposure", "1"), ("video",), ("kill",)):
+    for command in (
+        ("photo",),
+        ("start", "3"),
+        ("snapshot", "x.jpg"),
+        ("histogram",),
+        ("exposure", "1"),
+        ("video",),
+        ("kill",),
+    ):
         assert cameras.cam("west", *command).returncode == 7, command
     assert cameras.cam("west", "init").returncode == 0
     assert cameras.cam("west", "init").returncode == 8

@@ -19,9 +19,10 @@ import pytest
 import waiting
 from cam import Cameras, Terminal
 
+from observatory_cli.cam import file_commands
 from observatory_cli.cam.downloads import fetch, writing
 from observatory_cli.cam.group import is_here
-from observatory_common.errors import CommandFailed
+from observatory_common.errors import CommandFailed, NotConnected, TimedOut
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,62 @@ def test_a_snapshot_is_a_picture_of_the_live_stream(cameras: Cameras) -> None:
     terminal = Terminal(cameras, "east", "snapshot", "-")
     assert terminal.end() == 64
     assert "is not for a terminal" in terminal.output
+
+
+class _Slow:
+    """A camera whose frames take their time, on a clock of its own."""
+
+    def __init__(self, now: list[float], frame_at_s: float, **status: Any) -> None:
+        self._now, self._frame_at_s = now, frame_at_s
+        self._status = {"state": "idle", "last_error": None, "exposure_time": None, **status}
+
+    def report_status(self) -> dict[str, Any]:
+        return self._status
+
+    def controls(self) -> dict[str, Any]:
+        return {"ExposureTime": {"value": 30_000_000}}
+
+    def frame(self, stream: str, boot_id: None, newer_than: int, timeout_s: float) -> dict[str, Any]:
+        assert 0 <= timeout_s <= 10
+        self._now[0] = min(self._now[0] + timeout_s, max(self._frame_at_s, self._now[0]))
+        return {"number": 1 if self._now[0] >= self._frame_at_s else None}
+
+
+@pytest.mark.parametrize(
+    ("exposure_s", "timeout_s", "frame_at_s", "allowed_s"),
+    [
+        (60, None, 65, None),
+        (60, None, 99, 70),
+        (None, None, 35, None),
+        (None, None, 99, 40),
+        (60, 15, 20, 15),
+        (0.1, None, 3, None),
+    ],
+)
+def test_a_snapshot_waits_for_a_long_exposure(
+    exposure_s: float | None,
+    timeout_s: float | None,
+    frame_at_s: float,
+    allowed_s: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(file_commands, "monotonic", lambda: now[0])
+    camera = _Slow(now, frame_at_s, exposure_time=exposure_s)
+    if allowed_s is None:
+        assert file_commands.next_frame(camera, "live", timeout_s)["number"] == 1
+        assert now[0] == frame_at_s
+    else:
+        with pytest.raises(TimedOut, match=f"no frame within {allowed_s:g} s"):
+            file_commands.next_frame(camera, "live", timeout_s)
+        assert now[0] == allowed_s
+
+
+@pytest.mark.parametrize("state", ["offline", "initializing"])
+def test_a_snapshot_of_a_camera_that_is_not_there_says_so_at_once(state: str) -> None:
+    camera = _Slow([0.0], 5, state=state, last_error="unplugged")
+    with pytest.raises(NotConnected, match=f"the camera is {state}: unplugged"):
+        file_commands.next_frame(camera, "live", None)
 
 
 def test_what_is_fetched_is_what_the_daemon_has(cameras: Cameras) -> None:

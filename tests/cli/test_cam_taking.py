@@ -62,6 +62,22 @@ def test_a_photo_prints_its_name_and_is_fetched(cameras: Cameras) -> None:
     assert fits.Header.fromstring(data[:2880].decode())["NAXIS1"] == 1280
 
 
+def test_nothing_is_taken_for_a_place_that_is_not_there(cameras: Cameras) -> None:
+    before = cameras.cam("west", "files").stdout
+    for arguments in (
+        ("photo", "--output", "/nonexistent/x.jpg"),
+        ("photo", "--output", "nowhere/x.png", "--format", "png"),
+        ("video", "--duration", "1", "--output", "/nonexistent/x.mp4"),
+    ):
+        refused = cameras.cam("west", *arguments)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "there is no folder" in refused.stderr
+    assert cameras.cam("west", "photo", "--output", "x.png").returncode == 64
+    assert cameras.cam("west", "files").stdout == before
+    assert cameras.cam("west", "photo", "--output", "x.jpeg").returncode == 0
+    assert cameras.cam("west", "photo", "--output", "no-ending").returncode == 0
+
+
 def test_a_photo_with_its_raw_frame(cameras: Cameras) -> None:
     taken = cameras.cam("west", "photo", "--with-raw", "fits", "--output", "both.jpg", "--json")
     job = json.loads(taken.stdout)

@@ -9,7 +9,7 @@ import click
 
 from observatory_cli.cam import histogram as histograms
 from observatory_cli.cam import text
-from observatory_cli.cam.arguments import Number, assignments
+from observatory_cli.cam.arguments import Number, NumberOrAuto, assignments
 from observatory_cli.cam.group import completed, open_camera, patiently, print_if_json
 from observatory_common.errors import InvalidArgument
 from observatory_common.rpc.client import RemoteDaemon
@@ -32,9 +32,9 @@ def _control_names(camera: RemoteDaemon) -> list[str]:
 @click.argument("names", nargs=-1, metavar="[NAME...]", shell_complete=completed(_control_names))
 @common_options("config", "json", "timeout")
 def controls(names: tuple[str, ...]) -> None:
-    """The controls that this camera has, their ranges, and what they are set to."""
+    """The controls that this camera has: their ranges, their defaults, and what they are now."""
     with open_camera(options().timeout_s) as camera:
-        known = camera.controls()
+        known, seen = camera.controls(), camera.metadata()
     for name in names:
         if name not in known:
             raise InvalidArgument(f"this camera has no control {name!r}", value=name, allowed=", ".join(sorted(known)))
@@ -43,7 +43,7 @@ def controls(names: tuple[str, ...]) -> None:
         print_json(chosen)
         return
     for name, info in chosen.items():
-        click.echo(text.control(name, info))
+        click.echo(text.control(name, info, seen.get(name)))
 
 
 @click.command("set", options_metavar="")
@@ -57,7 +57,7 @@ def controls(names: tuple[str, ...]) -> None:
 @common_options("config", "json", "timeout")
 @click.pass_context
 def set_(context: click.Context, words: tuple[str, ...]) -> None:
-    """Change controls, all of them or none: cam set ExposureTime=5000 AwbMode=Daylight ColourGains=[1.5,2].
+    """Change controls, all of them or none: cam set ExposureTime=5000 AwbMode=Daylight ColourGains=1.5,2.
 
     Returns when a frame has them, at the latest after 2 seconds.
     """
@@ -65,19 +65,32 @@ def set_(context: click.Context, words: tuple[str, ...]) -> None:
 
 
 @click.command(options_metavar="")
-@click.argument("seconds", type=Number(0, 1e6, above=True))
+@click.argument("seconds", type=NumberOrAuto(0, 1e6, above=True), metavar="(SECONDS|auto)")
 @common_options("config", "json", "timeout")
-def exposure(seconds: float) -> None:
-    """Fix the exposure, in seconds; auto exposure goes off."""
-    _set("set_exposure", seconds)
+def exposure(seconds: float | None) -> None:
+    """Fix the exposure, in seconds; auto exposure goes off.
+
+    With `auto` the camera chooses exposure and gain again, both of them.
+    """
+    _set_or_auto("set_exposure", seconds)
 
 
 @click.command(options_metavar="")
-@click.argument("factor", type=Number(0, 1e6, above=True))
+@click.argument("factor", type=NumberOrAuto(0, 1e6, above=True), metavar="(FACTOR|auto)")
 @common_options("config", "json", "timeout")
-def gain(factor: float) -> None:
-    """Fix the analogue gain; auto exposure goes off."""
-    _set("set_gain", factor)
+def gain(factor: float | None) -> None:
+    """Fix the analogue gain; auto exposure goes off.
+
+    With `auto` the camera chooses exposure and gain again, both of them.
+    """
+    _set_or_auto("set_gain", factor)
+
+
+def _set_or_auto(method: str, value: float | None) -> None:
+    if value is None:
+        _set("set_controls", {"AeEnable": True})
+    else:
+        _set(method, value)
 
 
 def _set(method: str, value: Any) -> None:
@@ -85,7 +98,7 @@ def _set(method: str, value: Any) -> None:
     timeout_s = options().timeout_s
     wait_s = _IN_EFFECT_WITHIN_S if timeout_s is None else min(_IN_EFFECT_WITHIN_S, timeout_s / 2)
     with open_camera(timeout_s) as camera:
-        print_if_json(getattr(camera, method)(value, wait_s))
+        print_if_json(camera.call(method, value, wait_s, timeout_s=timeout_s))
 
 
 @click.command()
@@ -107,9 +120,9 @@ def zoom(
         raise click.UsageError("give a factor, or --crop alone", context)
     with open_camera(options().timeout_s) as camera:
         if crop is not None:
-            print_if_json(camera.set_crop(list(crop)))
+            print_if_json(patiently(camera, "set_crop", list(crop)))
         else:
-            print_if_json(camera.set_crop(None, factor, None if centre is None else list(centre)))
+            print_if_json(patiently(camera, "set_crop", None, factor, None if centre is None else list(centre)))
 
 
 @click.command(options_metavar="")

@@ -31,6 +31,20 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # older click has it w
         return number
 
 
+class NumberOrAuto(Number):
+    """As Number, or the word `auto`, which becomes None."""
+
+    name = "number"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number, None, or a usage error."""
+        return None if value in (None, "auto") else super().convert(value, parameter, context)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The one word."""
+        return _completed("auto", incomplete)
+
+
 class FrameCount(click.ParamType):  # type: ignore[type-arg]  # as above
     """How many frames; 0 is `continuous`."""
 
@@ -47,9 +61,13 @@ class FrameCount(click.ParamType):  # type: ignore[type-arg]  # as above
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """The one word."""
-        from click.shell_completion import CompletionItem
+        return _completed("continuous", incomplete)
 
-        return [CompletionItem("continuous")] if "continuous".startswith(incomplete) else []
+
+def _completed(word: str, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word)] if word.startswith(incomplete) else []
 
 
 def assignments(words: tuple[str, ...], context: click.Context) -> dict[str, Any]:
@@ -66,12 +84,14 @@ def assignments(words: tuple[str, ...], context: click.Context) -> dict[str, Any
 
 
 def _value(text: str) -> Any:
-    """A number, list, object, true or false as JSON has them, a size like 1280x720; else a word as it is."""
+    """A number, list, object, true or false as JSON has them; 1280x720 or 1.5,2 as a list; else a word as it is."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     size = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
     if size is not None:
         return [int(size[1]), int(size[2])]
+    if re.fullmatch(r"[-+.0-9eE]{1,30}(,[-+.0-9eE]{1,30}){1,99}", text) is not None:
+        text = f"[{text}]"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

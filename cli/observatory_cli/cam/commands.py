@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from observatory_cli.cam import adjust_commands, file_commands, photo_commands, text
-from observatory_cli.cam.group import CameraFirst, cameras, open_camera, print_if_json
+from observatory_cli.cam.group import CameraFirst, cameras, open_camera, patiently, print_if_json
 from observatory_common.config import read_client_config
 from observatory_common.terminal import common_options, options, print_json
 
@@ -58,7 +58,7 @@ def json_status() -> None:
 def init() -> None:
     """Open the camera (camerad does so by itself, except after `cam kill`)."""
     with open_camera(options().timeout_s) as camera:
-        print_if_json(camera.initialize())
+        print_if_json(patiently(camera, "initialize"))
 
 
 @cam.command(options_metavar="")
@@ -66,7 +66,7 @@ def init() -> None:
 def kill() -> None:
     """Let go of the camera, until `cam init`."""
     with open_camera(options().timeout_s) as camera:
-        print_if_json(camera.shutdown())
+        print_if_json(patiently(camera, "shutdown"))
 
 
 @cam.command("list-cameras", options_metavar="")

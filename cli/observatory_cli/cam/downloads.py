@@ -33,6 +33,29 @@ def fetch(camera: RemoteDaemon, name: str, output: Path) -> dict[str, Any]:
     return {"name": name, "file": str(output), "size": size, "sha256": sha256}
 
 
+def require_place(output: Path) -> None:
+    """Refuse a place that cannot be written to, before anything is taken for it. Raises CommandFailed, UsageError."""
+    if str(output) == "-":
+        _require_no_terminal()
+        return
+    target = Path(os.path.realpath(output))
+    if target.is_dir():
+        place: Path = target
+    elif target.is_file() or not target.exists():
+        place = target.parent  # a file is written beside, then renamed
+    else:
+        return
+    if not place.is_dir():
+        raise CommandFailed(f"{output} cannot be written: there is no folder {place}", value=str(output))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CommandFailed(f"{output} cannot be written: Permission denied", value=str(output))
+
+
+def _require_no_terminal() -> None:
+    if sys.stdout.isatty():
+        raise click.UsageError("a picture is not for a terminal: send standard output to a file or a pipe")
+
+
 def _copied(camera: RemoteDaemon, name: str, file: IO[bytes]) -> tuple[int, str]:
     digest, offset, began = hashlib.sha256(), 0, time.monotonic()
     with Bars() as bars:
@@ -59,8 +82,7 @@ def writing(output: Path) -> Iterator[IO[bytes]]:
     Raises CommandFailed; a device or pipe is written to as it is.
     """
     if str(output) == "-":
-        if sys.stdout.isatty():
-            raise click.UsageError("a picture is not for a terminal: send standard output to a file or a pipe")
+        _require_no_terminal()
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _TAKE_A_VALUE = ("--config", "--timeout")
 _COMPLETED_WITHIN_S = 0.5
-_RECONFIGURED_WITHIN_S = 20.0
 
 
 class CameraFirst(click.Group):
@@ -91,8 +90,8 @@ def open_camera(timeout_s: float | None = None) -> RemoteDaemon:
 
 
 def patiently(camera: RemoteDaemon, method: str, *arguments: Any) -> Any:
-    """Call what may configure the camera anew, which takes longer than the registry's timeout."""
-    return camera.call(method, *arguments, timeout_s=options().timeout_s or _RECONFIGURED_WITHIN_S)
+    """Call what takes the camera's time: at most --timeout, which else is as long as the client knows it may take."""
+    return camera.call(method, *arguments, timeout_s=options().timeout_s)
 
 
 def place_elsewhere() -> str | None:

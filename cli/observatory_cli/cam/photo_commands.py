@@ -10,7 +10,7 @@ import click
 
 from observatory_cli.cam import taking, waiting
 from observatory_cli.cam.arguments import FrameCount, Number
-from observatory_cli.cam.downloads import fetch
+from observatory_cli.cam.downloads import fetch, require_place
 from observatory_cli.cam.group import open_camera, patiently, place_elsewhere, print_if_json
 from observatory_cli.cam.waiting import Bar
 from observatory_common.rpc.client import RemoteDaemon
@@ -19,6 +19,7 @@ from observatory_common.terminal import common_options, options
 _RAW = ("fits", "dng")
 _PICTURES = ("jpg", "png", "tiff", "bmp")
 _OUTPUT = click.Path(path_type=Path)
+_ENDINGS = {"jpeg": "jpg", "tif": "tiff", "fit": "fits"} | {name: name for name in (*_PICTURES, *_RAW, "mp4", "h264")}
 
 
 @click.command()
@@ -46,6 +47,7 @@ def photo(
     A photo in the format fits is the picture's luma; with --raw it is what the sensor gave.
     """
     _check(context, format, raw, with_raw, at, count, interval_s, output)
+    _check_output(context, output, format or ("fits" if raw else "jpg"))
     with open_camera() as camera:
         if count is None:
             job = taking.photo(camera, format, raw, with_raw, at)
@@ -104,6 +106,16 @@ def _check(
         raise click.UsageError(wrong, context)
 
 
+def _check_output(context: click.Context, output: Path | None, format: str | None) -> None:
+    """Before anything is taken: raise UsageError if the ending says something else, CommandFailed if there is no place."""
+    if output is None:
+        return
+    meant = _ENDINGS.get(output.suffix[1:].lower())
+    if format is not None and meant not in (None, format) and not output.is_dir():
+        raise click.UsageError(f"{output} would be {format}, not {meant}: give --format, or another ending", context)
+    require_place(output)
+
+
 def _target(output: Path, name: str, names: list[str]) -> Path:
     if name == names[-1] or output.is_dir():
         return output
@@ -148,6 +160,7 @@ def video(context: click.Context, duration_s: float | None, audio: bool, format:
         raise click.UsageError("--stop goes neither with --duration nor with --audio", context)
     if output is not None and duration_s is None and not end:
         raise click.UsageError("--output needs --duration or --stop, since the recording goes on", context)
+    _check_output(context, output, None if end else format)
     with open_camera() as camera:
         answer: dict[str, Any]
         if end:

@@ -16,7 +16,6 @@ from observatory_common.events import LONGEST_WAIT_S
 from observatory_common.rpc.client import RemoteDaemon
 
 _RECORDING_ENDS_WITHIN_S = 15.0
-_RECONFIGURED_WITHIN_S = 20.0
 _BAR_ABOVE_S = 1.0
 _RESUMED_WITHIN_S = 10.0
 _LONGEST_METADATA = 16 << 20
@@ -147,7 +146,7 @@ def video(camera: RemoteDaemon, duration_s: float, audio: bool, format: str) -> 
     """Record for so many seconds; returns the job. Raises how else it ended."""
 
     def start() -> dict[str, Any]:
-        job: dict[str, Any] = camera.call("start_video", duration_s, audio, format, timeout_s=_RECONFIGURED_WITHIN_S)
+        job: dict[str, Any] = camera.start_video(duration_s, audio, format)
         return job
 
     def how_far(seen: Mapping[str, Any], job: Mapping[str, Any]) -> list[Bar]:

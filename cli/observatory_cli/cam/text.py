@@ -62,8 +62,8 @@ def acquiring(seen: Mapping[str, Any]) -> str:
     return f"frame {min(count + 1, limit)} / {limit}" if limit else "UNTIL STOPPED"
 
 
-def control(name: str, info: Mapping[str, Any]) -> str:
-    """A control on a line: its range, and what it is set to."""
+def control(name: str, info: Mapping[str, Any], seen: Any = None) -> str:
+    """A control on a line: its range, its default, and what it is: as it was set, else as the latest frame says."""
     if info["values"]:
         allowed = " ".join(f"{word}={number}" for word, number in info["values"].items())
     elif info["type"] == "bool":
@@ -71,12 +71,21 @@ def control(name: str, info: Mapping[str, Any]) -> str:
     else:
         times = f"{info['count']} x " if info["count"] > 1 else ""
         allowed = f"{times}{info['minimum']} to {info['maximum']} {info['unit']}".rstrip()
-    value = "" if info["value"] is None else f"  now {click.style(_value(info['value'], info['values']), bold=True)}"
+    default = "" if info["default"] is None else f"  default {_value(info['default'], info['values'])}"
+    now = seen if info["value"] is None else info["value"]
+    value = "" if now is None else f"  now {click.style(_value(now, info['values']), bold=True)}"
     described = f"  ({info['description']})" if info["description"] else ""
-    return f"{name:<22} {allowed}{value}{described}"
+    return f"{name:<22} {allowed}{default}{value}{described}"
 
 
 def _value(value: Any, names: Mapping[str, int]) -> str:
+    """As `cam set` takes it, but for lists of lists."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)) and not any(isinstance(item, (list, tuple)) for item in value):
+        return ",".join(_value(item, names) for item in value)
     return next((word for word, number in names.items() if number == value), str(value))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from observatory_camerad import wire
 from observatory_camerad.acquisition.frames import Frame
 from observatory_common.errors import CommandFailed
 
@@ -25,7 +26,10 @@ Encode = Callable[["np.ndarray", str], bytes]
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """An encoded frame; its number is that of the camera's frame, which grows from 1 in each run of the daemon."""
+    """An encoded frame, and its metadata as they go over the wire.
+
+    Its number is that of the camera's frame, which grows from 1 in each run of the daemon.
+    """
 
     number: int
     jpeg: bytes
@@ -115,7 +119,7 @@ class FrameHub:
                     log.error("stream %s: %s", self.stream, error)
                     continue
                 with self._changed:
-                    self._latest = LiveFrame(frame.number, jpeg, frame.metadata, self._now())
+                    self._latest = LiveFrame(frame.number, jpeg, wire.metadata(frame.metadata), self._now())
                     self._changed.notify_all()
             self._on_event("stream_stopped", {"stream": self.stream})
 
