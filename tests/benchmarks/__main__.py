@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
-ALL = ("rpc", "focus", "camera_live", "camera_photos", "camera_memory", "camera_frames", "recovery")
+ALL = ("rpc", "focus", "camera_live", "camera_photos", "camera_memory", "camera_frames", "recovery", "camera_recovery")
 HEAD = """# Benchmarks
 
 <!-- Written by `make bench`. -->
