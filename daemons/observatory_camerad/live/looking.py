@@ -20,9 +20,12 @@ _FRAME_WITHIN_S = 10.0
 
 def stream_of(parts: Parts, name: Any) -> str:
     """The stream of a name, which may be that of a use case. Raises InvalidArgument."""
-    cases = {case: used.stream for case, used in parts.settings.use_cases().items() if used.stream in parts.hubs}
-    chosen = arguments.choice("stream", name, {*cases, *parts.hubs})
-    return cases.get(chosen, chosen)
+    case = parts.settings.use_cases().get(name) if isinstance(name, str) else None
+    stream = name if case is None else case.stream
+    if isinstance(stream, str) and stream in parts.hubs:
+        return stream
+    used = {known for known, case in parts.settings.use_cases().items() if case.stream in parts.hubs}
+    raise arguments.refused("stream", name, "one of " + ", ".join(sorted({*used, *parts.hubs})))
 
 
 def histogram(parts: Parts, stream: Any) -> dict[str, Any]:
