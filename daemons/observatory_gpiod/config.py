@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from observatory_common import paths
-from observatory_common.config import COMMON_PROPERTIES, ConfigProblems, Document, Problem
+from observatory_common.config import COMMON_PROPERTIES, ConfigProblems, DaemonConfig, Document, Problem, common_fields
 from observatory_common.directory import Directory
 from observatory_common.json_file import JsonPath, as_json_path
 from observatory_gpiod.devices.base import DeviceConfig
 from observatory_gpiod.devices.declared import Complaint, declared, twice
+from observatory_gpiod.devices.table import TYPES
+from observatory_gpiod.factories import KEEPING
 
 PIN_FACTORIES = ("lgpio", "rpigpio", "pigpio", "native", "simulated")
 
@@ -39,15 +42,9 @@ SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class GpiodConfig:
+class GpiodConfig(DaemonConfig):
     """A checked config. `simulator_socket` is the path of the simulated board, None on real pins."""
 
-    daemon: str
-    log_name: str
-    control_machines: tuple[str, ...]
-    view_machines: tuple[str, ...] | None
-    gateway_machines: tuple[str, ...]
-    state_path: str | None
     pin_factory: str
     chip_label: str | None
     simulator_socket: str | None
@@ -63,18 +60,14 @@ def parse(document: Document, directory: Directory) -> GpiodConfig:
         device, complaints = declared(item)
         problems += [_problem(document, complaint, (number,)) for complaint in complaints]
         devices += [] if device is None else [device]
+        if device is not None and data["pin_factory"] not in KEEPING:
+            problems += _keep_problems(document, number, device)
     problems += [_problem(document, complaint) for complaint in twice(list(enumerate(data["devices"])))]
     if problems:
         raise ConfigProblems(problems)
-    view_machines = data.get("view_machines")
     simulator = data.get("simulator")
     return GpiodConfig(
-        daemon=data["daemon"],
-        log_name=data["log_name"],
-        control_machines=tuple(data["control_machines"]),
-        view_machines=None if view_machines is None else tuple(view_machines),
-        gateway_machines=tuple(data.get("gateway_machines", ())),
-        state_path=data.get("state_path"),
+        **common_fields(data),
         pin_factory=data["pin_factory"],
         chip_label=data.get("chip_label"),
         simulator_socket=None if simulator is None else _resolved(simulator["socket"]),
@@ -92,6 +85,18 @@ def _backend_problems(document: Document) -> list[Problem]:
     if factory != "lgpio" and "chip_label" in data:
         return [document.as_problem(("chip_label",), f"is only for the pin_factory lgpio, not for {factory}")]
     return []
+
+
+def _keep_problems(document: Document, number: int, device: DeviceConfig) -> Iterator[Problem]:
+    """What would not be kept must not seem to be."""
+    factory, able = document.data["pin_factory"], " and ".join(sorted(KEEPING))
+    for key, value in (("on_start", device.on_start), ("on_stop", device.on_stop)):
+        if key == "on_start" and TYPES[device.type].start == "keep":
+            continue  # a servo is driven anew to where the journal knows it
+        if value == "keep":
+            complaint = Complaint((key,), f"means keep, which the pin_factory {factory} cannot; {able} can")
+            given = key in document.data["devices"][number]
+            yield _problem(document, replace(complaint, has_value=given), (number,))
 
 
 def _problem(document: Document, complaint: Complaint, below: JsonPath = ()) -> Problem:

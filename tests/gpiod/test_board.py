@@ -15,9 +15,9 @@ import pytest
 from observatory_common.config import load
 from observatory_common.directory import Directory
 from observatory_common.errors import Blocked, CommandFailed, DaemonNotReachable, InvalidArgument, InvalidConfig
-from observatory_gpiod.board.board import QUERIES, REQUESTS, Board
-from observatory_gpiod.board.clients import FAULTS, Clients
-from observatory_gpiod.board.config import SCHEMA, TYPES, BoardConfig, parse
+from observatory_gpiod.simulator.board import QUERIES, REQUESTS, Board
+from observatory_gpiod.simulator.clients import FAULTS, Clients
+from observatory_gpiod.simulator.config import SCHEMA, TYPES, BoardConfig, parse
 
 MS = 1_000_000
 PAGE = Path(__file__).parents[2] / "docs" / "gpiod-simulator.md"
@@ -217,6 +217,17 @@ def test_a_line_has_one_owner() -> None:
     with pytest.raises(Blocked, match="line 4 is used by another program"):
         bench.do(claim=4, function="input")
     bench.do(claim=4, function="input")
+
+
+def test_a_write_that_is_refused_changes_nothing() -> None:
+    bench = Bench()
+    bench.do(claim=17, function="output", level=True)
+    bench.clients.fault({"fault": "refuse_write", "pin": 17, "count": 2}, 0)
+    for wanted in ({"write": 17, "level": False}, {"pwm": 17, "frequency_hz": 100, "duty": 0}):
+        with pytest.raises(CommandFailed, match="line 17 cannot be written"):
+            bench.do(**wanted)
+        assert bench.do(read=17)["level"] == 1
+    assert bench.do(write=17, level=False)["level"] == 0
 
 
 def test_the_history_is_bounded_and_says_what_is_gone() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
 import waiting
 from gpio_bench import Bench, assert_history, ended
+from gpio_cases import BAD_CALLS, LONG
 
-from observatory_common.errors import CommandFailed, InvalidArgument, Uncertain, UnknownMethod
+from observatory_common.errors import CommandFailed, InvalidArgument
 from observatory_gpiod.devices import table
+from observatory_gpiod.devices.base import Position
 
 
 def test_describe_is_enough_to_draw_a_form(bench: Bench) -> None:
@@ -24,42 +27,45 @@ def test_describe_is_enough_to_draw_a_form(bench: Bench) -> None:
             assert method["description"]
             for parameter in method["parameters"]:
                 assert parameter["type"] and parameter["description"]
-    angle = bench.open("AngularServo", min_angle=0, max_angle=120).describe()["methods"][0]["parameters"][0]
-    assert (angle["minimum"], angle["maximum"], angle["unit"]) == (-120, 240, "degrees")
 
 
-BAD_CALLS: list[tuple[str, Any, Any, type[Exception], str]] = [
-    ("LED", "close", {}, UnknownMethod, "expected on, off, toggle, blink, value, stop"),
-    ("LED", "pulse", {}, UnknownMethod, "LED has no method 'pulse'"),
-    ("LED", "blnk", {}, UnknownMethod, "did you mean blink?"),
-    *(
-        ("LED", name, {}, UnknownMethod, "LED has no method")
-        for name in ("__class__", "__del__", "_write", "pin", "METHODS", "", "on ", None, 3, ["on"], {}, "_on")
-    ),
-    ("Button", "stop", {}, UnknownMethod, "none: it is an input"),
-    ("LED", "on", None, InvalidArgument, "arguments is None, expected an object"),
-    ("LED", "on", [1], InvalidArgument, "expected an object"),
-    ("LED", "on", {"durations": 1}, InvalidArgument, "expected duration; did you mean duration?"),
-    ("LED", "on", {3: 1}, InvalidArgument, "has no argument 3, expected duration"),
-    ("LED", "off", {"duration": 1}, InvalidArgument, "expected none"),
-    ("LED", "value", {}, InvalidArgument, "lacks the argument value"),
-    *(
-        ("PWMLED", "value", {"value": value}, InvalidArgument, "expected a number from 0 to 1")
-        for value in (1.01, -0.01, float("nan"), float("inf"), -float("inf"), 10**400, True, None, "1", [1], {}, b"1")
-    ),
-    *(("LED", "value", {"value": value}, InvalidArgument, "a whole number") for value in (0.5, 2, True, float("nan"), None)),
-    *(("LED", "blink", {"n": n}, InvalidArgument, "or null") for n in (0, -1, 1.5, True, "3", 10**12)),
-    *(("LED", "blink", {"on_time": t}, InvalidArgument, "from 0.001") for t in (0, -1, 1e9, float("nan"), None)),
-    *(("RGBLED", "value", {"value": v}, InvalidArgument, "value is") for v in ([1, 1], [1, 1, 2], "red", 1, [1, 1, True])),
-    *(("TonalBuzzer", "play", {"tone": t}, InvalidArgument, "tone is") for t in (56, 82, "B5", "H4", "A", 69.5, True, None)),
-    *(("AngularServo", "angle", {"angle": a}, InvalidArgument, "angle is") for a in (90.1, -91, float("nan"), None)),
-    ("AngularServo", "rotate_by", {"angle": 10}, Uncertain, "its angle is not known"),
-    ("Motor", "forward", {"speed": -0.1}, InvalidArgument, "speed is -0.1"),
-    ("Motor", "forward", {"speed": 0, "duration": 1}, InvalidArgument, "at speed 0"),
-    ("StepperMotor", "rotate", {"angle": 36001}, InvalidArgument, "from -36000 to 36000"),
-    ("StepperMotor", "step", {"steps": 99_999}, InvalidArgument, "within 36000 degrees"),
-    ("StepperMotor", "rotate_right", {"angle": -1}, InvalidArgument, "from 0 to 36000"),
-]
+def test_a_device_describes_its_pins_and_what_is_configured(bench: Bench) -> None:
+    lamp = bench.open("PWMLED", pin="BOARD12", frequency=50, on_start="keep", on_stop=0.5, max_on_time=60).describe()
+    assert (lamp["pins"], lamp["lines"]) == (["pin"], {"pin": "GPIO18"})
+    assert lamp["configured"] == {
+        "active_high": True,
+        "frequency": 50,
+        "on_start": "keep",
+        "on_stop": 0.5,
+        "max_on_time": 60,
+    }
+    motor = bench.open("Motor", enable=6).describe()
+    assert motor["lines"] == {"forward": "GPIO4", "backward": "GPIO5", "enable": "GPIO6"}
+    door = bench.open("Button", pin=17).describe()
+    assert door["lines"] == {"pin": "GPIO17"} and "on_start" not in door["configured"]
+
+
+@pytest.mark.parametrize(("type", "method"), [("AngularServo", "angle"), ("ServoPWM", "rotate_to")])
+def test_a_servo_describes_its_own_ends(type: str, method: str, bench: Bench) -> None:
+    device = bench.open(type, Position(30.0), min_angle=0, max_angle=120, on_start="keep")
+
+    def described() -> list[tuple[float, float]]:
+        found = device.describe()
+        (angle,) = next(each["parameters"] for each in found["methods"] if each["name"] == method)
+        return [(one["minimum"], one["maximum"]) for one in (angle, found["value"])]
+
+    assert described() == [(0, 120)] * 2
+    with pytest.raises(InvalidArgument, match="from 0 to 120"):
+        device.call(method, {"angle": 121})
+    device.call("zero", {})
+    assert described() == [(-30, 90)] * 2
+    (by,) = next(each["parameters"] for each in device.describe()["methods"] if each["name"] == "rotate_by")
+    assert (by["minimum"], by["maximum"], by["unit"]) == (-120, 120, "degrees")
+
+
+@pytest.mark.parametrize("pwm", [True, False])
+def test_a_light_describes_no_method_that_it_can_never_do(pwm: bool, bench: Bench) -> None:
+    assert ("pulse" in {method["name"] for method in bench.open("RGBLED", pwm=pwm).describe()["methods"]}) is pwm
 
 
 @pytest.mark.parametrize(("type", "method", "arguments", "error", "why"), BAD_CALLS, ids=lambda x: str(x)[:30])
@@ -91,23 +97,6 @@ def test_a_light_without_pwm_takes_no_shades(bench: Bench) -> None:
 
 # long methods
 
-LONG: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
-    ("LED", {}, "on", {"duration": 60}),
-    ("LED", {}, "blink", {"on_time": 60}),
-    ("LED", {}, "blink", {"on_time": 0.001, "off_time": 0.001}),
-    ("DigitalOutputDevice", {}, "blink", {}),
-    ("Buzzer", {}, "beep", {}),
-    ("PWMLED", {}, "blink", {"fade_in_time": 5}),
-    ("PWMLED", {}, "pulse", {}),
-    ("RGBLED", {}, "pulse", {}),
-    ("TonalBuzzer", {}, "play", {"duration": 60}),
-    ("Motor", {}, "forward", {"duration": 60}),
-    ("ServoPWM", {"initial_angle": 0}, "max", {}),
-    ("StepperMotor", {}, "rotate", {"angle": 360}),
-    ("StepperMotor", {}, "wipe", {"count": 0}),
-    ("StepperMotor", {"speed": 0}, "swing", {}),
-]
-
 
 @pytest.mark.parametrize(("type", "given", "method", "arguments"), LONG, ids=lambda x: str(x)[:30])
 @pytest.mark.parametrize("how", ["stop", "cancel", "close"])
@@ -130,6 +119,19 @@ def test_whatever_is_long_ends_at_once(
         if type not in ("ServoPWM", "StepperMotor"):
             assert not device.state()["active"]
     assert all(pin.state in (0, 1) or type == "ServoPWM" for pin in bench.factory.pins.values())
+
+
+def test_a_fade_of_many_hours_begins_at_once_and_takes_no_room(bench: Bench) -> None:
+    device = bench.open("PWMLED")
+    tracemalloc.start()
+    try:
+        task = device.call("pulse", {"fade_in_time": 3600, "fade_out_time": 3600, "n": 2})
+        waiting.until(lambda: bench.pin(4).state > 0, 5, "some light")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert task is not None and task.expected_s == 14400
+    assert peak < 2**20
 
 
 def test_a_new_call_takes_the_place_of_the_old(bench: Bench) -> None:

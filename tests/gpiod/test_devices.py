@@ -6,136 +6,17 @@ import threading
 from typing import Any
 
 import pytest
-from gpio_bench import PINS, Bench, assert_history, ended, hardware_servo, history, servo
+from gpio_bench import PINS, Bench, assert_history, ended, history, servo
+from gpio_cases import CASES, NAMING, TURNS
 
 from observatory_common.errors import CommandFailed, NotConnected
 from observatory_gpiod.devices import table
 from observatory_gpiod.devices.making import CLASSES
 from observatory_gpiod.devices.servos import ServoPWM
 
-FADES = [i / 5 for i in range(5)]  # 0.2 s at 25 steps a second
-#: type, config, calls before, method, arguments, history of each pin
-Case = tuple[str, dict[str, Any], list[tuple[str, dict[str, Any]]], str, dict[str, Any], dict[int, list[Any]]]
-BLINK = {"on_time": 0.1, "off_time": 0.2, "n": 2}
-BLINKED: list[Any] = [0, (0, 1), (0.1, 0), (0.2, 1), (0.1, 0)]
-ON: list[tuple[str, dict[str, Any]]] = [("on", {})]
-
-
-def switch_cases(type: str) -> list[Case]:
-    return [
-        (type, {}, [], "on", {}, {4: [0, 1]}),
-        (type, {}, [], "on", {"duration": 0.1}, {4: [0, 1, (0.1, 0)]}),
-        (type, {"active_high": False}, [], "on", {}, {4: [1, 0]}),
-        (type, {}, ON, "off", {}, {4: [1, 0]}),
-        (type, {}, ON, "toggle", {}, {4: [1, 0]}),
-        (type, {}, [], "toggle", {}, {4: [0, 1]}),
-        (type, {}, [], "value", {"value": 1}, {4: [0, 1]}),
-        (type, {}, ON, "value", {"value": 0}, {4: [1, 0]}),
-        (type, {}, ON, "stop", {}, {4: [1, 0]}),
-    ]
-
-
-FAST = {"speed": 0.01}
-MIDDLE: list[tuple[str, dict[str, Any]]] = [("mid", {})]
-CASES: list[Case] = [
-    *switch_cases("LED"),
-    ("LED", {}, [], "blink", BLINK, {4: BLINKED}),
-    *switch_cases("DigitalOutputDevice"),
-    ("DigitalOutputDevice", {}, [], "blink", BLINK, {4: BLINKED}),
-    *switch_cases("OutputDevice"),
-    *switch_cases("Buzzer"),
-    ("Buzzer", {}, [], "beep", BLINK, {4: BLINKED}),
-    *switch_cases("PWMLED"),
-    ("PWMLED", {}, [], "value", {"value": 0.25}, {4: [0, 0.25]}),
-    ("PWMLED", {}, [("value", {"value": 0.25})], "toggle", {}, {4: [0.25, 0.75]}),
-    ("PWMLED", {}, [], "blink", BLINK, {4: BLINKED}),
-    (
-        "PWMLED",
-        {},
-        [],
-        "blink",
-        {"on_time": 0.1, "off_time": 0.1, "fade_in_time": 0.2, "fade_out_time": 0.2, "n": 1},
-        {4: [0, *((0.04, f) for f in FADES[1:]), (0.04, 1), (0.14, 0.8), *((0.04, 1 - f) for f in FADES[2:]), (0.04, 0)]},
-    ),
-    (
-        "PWMLED",
-        {},
-        [],
-        "pulse",
-        {"fade_in_time": 0.2, "fade_out_time": 0.2, "n": 1},
-        {4: [0, *((0.04, f) for f in FADES[1:]), (0.04, 1), *((0.04, 1 - f) for f in FADES[1:]), (0.04, 0)]},
-    ),
-    ("RGBLED", {}, [], "on", {}, {4: [0, 1], 5: [0, 1], 6: [0, 1]}),
-    ("RGBLED", {}, [], "on", {"duration": 0.1}, {4: [0, 1, (0.1, 0)], 6: [0, 1, (0.1, 0)]}),
-    ("RGBLED", {}, [("value", {"value": [1, 0, 0.5]})], "off", {}, {4: [1, 0], 5: [0], 6: [0.5, 0]}),
-    ("RGBLED", {}, [("value", {"value": [1, 0, 0.25]})], "toggle", {}, {4: [1, 0], 5: [0, 1], 6: [0.25, 0.75]}),
-    ("RGBLED", {}, [], "value", {"value": [0.25, 0, 1]}, {4: [0, 0.25], 5: [0], 6: [0, 1]}),
-    ("RGBLED", {"pwm": False}, [], "value", {"value": [1, 0, 1]}, {4: [0, 1], 5: [0], 6: [0, 1]}),
-    ("RGBLED", {}, ON, "stop", {}, {4: [1, 0], 5: [1, 0], 6: [1, 0]}),
-    (
-        "RGBLED",
-        {},
-        [],
-        "blink",
-        {**BLINK, "on_color": [1, 0.5, 0], "off_color": [0, 0, 0.5]},
-        {4: BLINKED, 5: [0, (0, 0.5), (0.1, 0), (0.2, 0.5), (0.1, 0)], 6: [0, (0.1, 0.5), (0.2, 0), (0.1, 0.5)]},
-    ),
-    (
-        "RGBLED",
-        {},
-        [],
-        "pulse",
-        {"fade_in_time": 0.2, "fade_out_time": 0.2, "n": 1, "on_color": [1, 0, 0]},
-        {4: [0, *((0.04, f) for f in FADES[1:]), (0.04, 1), *((0.04, 1 - f) for f in FADES[1:]), (0.04, 0)], 5: [0]},
-    ),
-    ("TonalBuzzer", {}, [], "play", {}, {4: [0, 0.5]}),
-    ("TonalBuzzer", {}, [], "play", {"tone": "A5", "duration": 0.1}, {4: [0, 0.5, (0.1, 0)]}),
-    ("TonalBuzzer", {}, [("play", {"tone": 57})], "stop", {}, {4: [0.5, 0]}),
-    ("Motor", {}, [], "forward", {}, {4: [0, 1], 5: [0]}),
-    ("Motor", {}, [], "forward", {"speed": 0.5, "duration": 0.1}, {4: [0, 0.5, (0.1, 0)], 5: [0]}),
-    ("Motor", {}, [("forward", {})], "backward", {"speed": 0.5}, {4: [1, 0], 5: [0, 0.5]}),
-    ("Motor", {}, [("forward", {"speed": 0.5})], "reverse", {}, {4: [0.5, 0], 5: [0, 0.5]}),
-    ("Motor", {}, [], "value", {"value": -0.25}, {4: [0], 5: [0, 0.25]}),
-    ("Motor", {"pwm": False, "enable": 6}, [], "forward", {"speed": 1}, {4: [0, 1], 5: [0], 6: [1]}),
-    ("Motor", {}, [("backward", {})], "stop", {}, {4: [0], 5: [1, 0]}),
-    ("Servo", {}, MIDDLE, "value", {"value": -1}, {4: [servo(0.5), servo(0)]}),
-    ("Servo", {}, MIDDLE, "min", {}, {4: [servo(0.5), servo(0)]}),
-    ("Servo", {}, MIDDLE, "max", {}, {4: [servo(0.5), servo(1)]}),
-    ("Servo", {"initial_value": 1}, [], "mid", {}, {4: [servo(1), servo(0.5)]}),
-    ("Servo", {}, MIDDLE, "detach", {}, {4: [servo(0.5), 0]}),
-    ("Servo", {}, MIDDLE, "stop", {}, {4: [servo(0.5)]}),
-    ("AngularServo", {}, [], "angle", {"angle": -45}, {4: [0, servo(0.25)]}),
-    ("AngularServo", {"initial_angle": 0}, [], "rotate_by", {"angle": 45}, {4: [servo(0.5), servo(0.75)]}),
-    ("AngularServo", {}, MIDDLE, "min", {}, {4: [servo(0.5), servo(0)]}),
-    ("AngularServo", {"min_angle": 90, "max_angle": -90}, MIDDLE, "max", {}, {4: [servo(0.5), servo(1)]}),
-    ("AngularServo", {}, [("max", {})], "mid", {}, {4: [servo(1), servo(0.5)]}),
-    ("AngularServo", {}, MIDDLE, "detach", {}, {4: [servo(0.5), 0]}),
-    ("AngularServo", {}, [("angle", {"angle": 45})], "zero", {}, {4: [servo(0.75)]}),
-    ("AngularServo", {}, MIDDLE, "stop", {}, {4: [servo(0.5)]}),
-    ("ServoPWM", FAST, MIDDLE, "min", {}, {18: [hardware_servo(0.5), hardware_servo(0)]}),
-    ("ServoPWM", FAST, MIDDLE, "max", {}, {18: [hardware_servo(0.5), hardware_servo(1)]}),
-    ("ServoPWM", FAST, [], "mid", {}, {18: [0, hardware_servo(0.5)]}),
-    ("ServoPWM", FAST, MIDDLE, "rotate_to", {"angle": 45}, {18: [hardware_servo(0.5), hardware_servo(0.75)]}),
-    ("ServoPWM", FAST, MIDDLE, "rotate_by", {"angle": -45}, {18: [hardware_servo(0.5), hardware_servo(0.25)]}),
-    ("ServoPWM", FAST, MIDDLE, "rotate_right", {"angle": 45}, {18: [hardware_servo(0.5), hardware_servo(0.75)]}),
-    ("ServoPWM", FAST, MIDDLE, "rotate_left", {"angle": 45}, {18: [hardware_servo(0.5), hardware_servo(0.25)]}),
-    (
-        "ServoPWM",
-        {"speed": 0.4, "idle_off": True, "initial_angle": 0},
-        [],
-        "rotate_to",
-        {"angle": 90},
-        {18: [hardware_servo(0.5), hardware_servo(1), (0.1, 0)]},
-    ),
-    ("ServoPWM", FAST, MIDDLE, "detach", {}, {18: [hardware_servo(0.5), 0]}),
-    ("ServoPWM", FAST, MIDDLE, "zero", {}, {18: [hardware_servo(0.5)]}),
-    ("ServoPWM", FAST, MIDDLE, "stop", {}, {18: [hardware_servo(0.5)]}),
-]
-STEPPER_METHODS = {method.name for method in table.TYPES["StepperMotor"].methods}
-
 
 def test_every_method_of_every_output_is_tried_and_bound() -> None:
-    tried = {(case[0], case[3]) for case in CASES} | {("StepperMotor", name) for name in STEPPER_METHODS}
+    tried = {(case[0], case[3]) for case in CASES} | {("StepperMotor", turn[0]) for turn in TURNS}
     assert tried == {(type.name, method.name) for type in table.TYPES.values() for method in type.methods}
     for name, type in table.TYPES.items():
         bound = ServoPWM if name == "ServoPWM" else CLASSES[name]
@@ -151,6 +32,7 @@ def test_a_method_gives_the_history_of_its_pins(
     arguments: dict[str, Any],
     expected: dict[int, list[Any]],
     bench: Bench,
+    machine_lag: Any,
 ) -> None:
     device = bench.open(type, **given)
     for name, values in before:
@@ -165,13 +47,13 @@ def test_a_method_gives_the_history_of_its_pins(
         assert ended(task).state == "succeeded"
         assert task.progress in (0.0, 1.0) and task.expected_s is not None
     for pin, states in expected.items():
-        assert_history(bench.pin(pin), states)
+        assert_history(bench.pin(pin), states, machine_lag.seconds)
     state = device.state()
     assert state["running"] is None and state["type"] == type
     told = bench.values()
     assert told == [] or told[-1] == state["value"]
     changed = any(len(states) > 1 for states in expected.values())
-    assert bool(told) == (changed or method == "zero")
+    assert bool(told) == (changed or method in NAMING)
 
 
 def test_a_tone_sets_the_frequency(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import boards
@@ -78,11 +79,12 @@ def test_what_is_switched(name: str, board: boards.BoardProcess, pins: Any) -> N
 def test_a_blink_keeps_its_times(board: boards.BoardProcess, pins: Any, machine_lag: Any) -> None:
     after = board.last()
     with gpiozero.LED(10, pin_factory=pins) as led:
-        led.blink(0.1, 0.05, n=3, background=False)
+        led.blink(0.1, 0.05, n=7, background=False)
     changes = board.history(10, after)
-    assert [change["level"] for change in changes] == [1, 0] * 3
+    assert [change["level"] for change in changes] == [1, 0] * 7
     gaps_s = [(b["at_ns"] - a["at_ns"]) / 1e9 for a, b in pairwise(changes)]
-    assert gaps_s == pytest.approx([0.1, 0.05, 0.1, 0.05, 0.1], abs=0.05 + machine_lag.seconds)
+    usual_s = [median(gaps_s[::2]), median(gaps_s[1::2])]  # a busy machine holds up one or another
+    assert usual_s == pytest.approx([0.1, 0.05], abs=0.02 + machine_lag.seconds), gaps_s
 
 
 def test_what_is_dimmed(board: boards.BoardProcess, pins: Any) -> None:

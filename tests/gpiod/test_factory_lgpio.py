@@ -101,6 +101,9 @@ def test_lgpio_has_alerts_after_a_change_of_function(fake: fakelgpio.FakeLgpio, 
     for level in (1, 0, 1, 1, 0, 2):
         fake.callbacks[18](4, 18, level, 3_000_000_000)
     assert (watch.seen, watch.lost, ticks) == (5, 1, [2.0, 3.0, 3.0, 3.0])
+    for level in (1, 0, 1):  # before the last one a 1 and a 0 were lost: of an even number there is no sign
+        fake.callbacks[18](4, 18, level, 4_000_000_000)
+    assert (watch.seen, watch.lost) == (8, 1)
     watch.close()
     assert fake.calls[-1] == ("alert", 18, 1, 0)
     pin.when_changed = None

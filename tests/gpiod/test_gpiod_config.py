@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from observatory_cli.gpio.commands import gpio
 from observatory_common import config
 from observatory_common.directory import Directory
 from observatory_common.json_file import ConfigProblems, Problem
 from observatory_gpiod.config import PIN_FACTORIES, SCHEMA, GpiodConfig, parse
-from observatory_gpiod.devices.declared import RESERVED_IDS
+from observatory_gpiod.devices.declared import RESERVED_IDS, SECOND_WORDS
 from observatory_gpiod.devices.table import TYPES
+from observatory_gpiod.factories import KEEPING
 
 DIRECTORY = Directory({}, {})
 EXAMPLE = Path(__file__).parents[2] / "etc/gpiod/example.json"
@@ -152,7 +154,7 @@ def test_every_parameter_of_every_type_is_checked(tmp_path: Path) -> None:
         (0, {"frequency": 100.5}, "frequency", "is not a whole number"),
         (0, {"frequency": True}, "frequency", "is not a whole number"),
         (0, {"active_high": 1}, "active_high", "1 is not true or false"),
-        (0, {"label": ""}, "label", "is not a text of 1 to 80 characters"),
+        (0, {"label": ""}, "label", "is not a text of 1 to 80 printable characters"),
         (0, {"label": 7}, "label", "is not a text"),
         (0, {"on_start": "kep"}, "on_start", "is not one of keep, off, on, and not a number from 0 to 1"),
         (0, {"on_start": 1.5}, "on_start", "is not one of keep, off, on"),
@@ -203,6 +205,10 @@ def test_what_does_not_fit_together(device: dict[str, Any], path: str, why: str,
     assert why in problems[0].message
 
 
+def test_no_device_hides_a_command_of_gpio() -> None:
+    assert set(gpio.commands) <= RESERVED_IDS
+
+
 @pytest.mark.parametrize(
     "id", [*sorted(RESERVED_IDS), "Status", "", "1st", "a b", "a.b", "x" * 41, "ä", None, 3, "lamp\n", "-x"]
 )
@@ -241,9 +247,26 @@ def test_the_backend_is_named_and_complete(changes: dict[str, Any], path: str, w
 def test_a_simulated_board_must_be_named(tmp_path: Path) -> None:
     data = {key: value for key, value in SAMPLE.items() if key != "simulator"}
     assert "needs simulator" in problems_of(data, tmp_path)[0].message
-    for factory in PIN_FACTORIES:
-        if factory != "simulated":
-            assert load(data | {"pin_factory": factory}, tmp_path).simulator_socket is None
+    assert load(data | {"pin_factory": "lgpio"}, tmp_path).simulator_socket is None
+
+
+@pytest.mark.parametrize("factory", sorted(set(PIN_FACTORIES) - KEEPING))
+def test_a_level_that_would_not_be_kept_cannot_be_asked_for(factory: str, tmp_path: Path) -> None:
+    data = {key: value for key, value in SAMPLE.items() if key != "simulator"} | {"pin_factory": factory}
+    data["devices"] = [
+        {"id": "a", "type": "LED", "pin": 1, "on_start": "keep"},
+        {"id": "b", "type": "LED", "pin": 2, "on_stop": "keep"},
+        {"id": "c", "type": "LED", "pin": 3, "initial_value": None},
+        {"id": "d", "type": "LED", "pin": 4},
+        {"id": "e", "type": "Servo", "pin": 5},
+    ]
+    problems = problems_of(data, tmp_path)
+    assert [problem.path for problem in problems] == [
+        "$.devices[0].on_start",
+        "$.devices[1].on_stop",
+        "$.devices[2].on_start",
+    ]
+    assert all(f"the pin_factory {factory} cannot; lgpio and simulated can" in problem.message for problem in problems)
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
@@ -264,3 +287,22 @@ def test_a_check_needs_no_pins_and_no_gpiozero_device() -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=env)
     assert found.stdout.strip() == "False"
+
+
+def test_ids_whose_keys_of_the_status_would_be_the_same(tmp_path: Path) -> None:
+    pins = [{"id": id, "type": "Servo", "pin": pin} for pin, id in enumerate(("x", "steps_x", "certain_x", "steps_y"))]
+    problems = problems_of(SAMPLE | {"devices": pins}, tmp_path)
+    assert [(problem.path, problem.value) for problem in problems] == [
+        ("$.devices[1].id", "steps_x"),
+        ("$.devices[2].id", "certain_x"),
+    ]
+
+
+def test_no_other_ids_share_keys() -> None:
+    from observatory_gpiod.devices.making import CLASSES
+    from observatory_gpiod.devices.servos import ServoPWM
+
+    keys = {"type", "label", "since", "running", "set_by", "error"}
+    keys |= {key for made in (*CLASSES.values(), ServoPWM) for key in made.READINGS}  # type: ignore[attr-defined]
+    ends = {long.removeprefix(f"{short}_") + "_" for short in keys for long in keys if long.startswith(f"{short}_")}
+    assert ends == set(SECOND_WORDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import waiting
 from gpio_bench import PINS, TOLERANCE, Bench, ended, servo
+from gpio_cases import TURNS
 
-from observatory_common.errors import CommandFailed, InvalidArgument, NotConnected, Uncertain
-from observatory_gpiod.devices.base import Hooks, Position
+from observatory_common.errors import CommandFailed, DeviceLost, InvalidArgument, NotConnected, Uncertain
+from observatory_gpiod.devices.base import Device, Hooks, Position
 from observatory_gpiod.devices.declared import declared
 from observatory_gpiod.devices.making import make
 from observatory_gpiod.devices.stepper import SEQUENCE
@@ -33,7 +35,7 @@ def test_a_servo_is_where_it_was_when_the_daemon_starts_again(bench: Bench) -> N
 
 
 def test_zero_names_the_angle_and_shifts_the_ends(bench: Bench) -> None:
-    device = bench.open("AngularServo", initial_angle=45)
+    device = bench.open("AngularServo", Position(45.0), initial_angle=45)
     bench.clear()
     device.call("zero", {})
     assert bench.moves == [("position", Position(0.0, trim=45.0))]
@@ -41,10 +43,36 @@ def test_zero_names_the_angle_and_shifts_the_ends(bench: Bench) -> None:
     assert bench.pin(4).state == pytest.approx(servo(0))
     with pytest.raises(InvalidArgument, match="from -135 to 45"):
         device.call("angle", {"angle": 46})
-    assert [name for name, _ in bench.moves] == ["position", "moving", "position"]
+    assert [name for name, _ in bench.moves] == ["position", "moving"], "it takes a while to be there"
 
 
-def test_a_stopped_servo_stays_about_where_it_had_come(bench: Bench) -> None:
+def test_a_servo_is_there_after_the_time_that_it_may_take(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("observatory_gpiod.devices.servos.Servo.SETTLES_WITHIN_S", 0.3)
+    device = bench.open("AngularServo", initial_angle=45)
+    waiting.until(lambda: device.look_after() or len(bench.moves) == 2, 5, "its arrival")  # type: ignore[func-returns-value]
+    assert bench.moves == [("moving", (None, 45)), ("position", Position(45))]
+    bench.clear()
+    for angle in (10, 20, 30):
+        device.call("angle", {"angle": angle})
+    device.call("zero", {})
+    assert bench.moves == [("moving", (45, 10))], "on its way all the time"
+    waiting.until(lambda: device.look_after() or len(bench.moves) == 2, 5, "its arrival")  # type: ignore[func-returns-value]
+    assert bench.moves[1] == ("position", Position(0, trim=30))
+    device.call("angle", {"angle": -60})
+    device.call("detach", {})
+    assert bench.moves[-1] == ("position", Position(-60, trim=30, certain=False)), "nobody knows how far it came"
+    assert device.state()["position_certain"] is False
+
+
+@pytest.mark.parametrize("on_start", [60, "keep"])
+def test_a_servo_whose_ends_have_changed_can_still_be_used(on_start: Any, bench: Bench) -> None:
+    device = bench.open("AngularServo", Position(60.0, trim=45.0), on_start=on_start)
+    assert (device.state()["value"], device.state()["position_certain"]) == (None, False)
+    device.call("angle", {"angle": 10})
+    assert device.state()["position_certain"]
+
+
+def test_a_stopped_servo_stays_about_where_it_had_come(bench: Bench, machine_lag: Any) -> None:
     device = bench.open("ServoPWM", speed=4, initial_angle=-90)
     task = device.call("rotate_to", {"angle": 90})
     waiting.until(lambda: device.state()["running"], 1, "the move")
@@ -53,26 +81,71 @@ def test_a_stopped_servo_stays_about_where_it_had_come(bench: Bench) -> None:
     assert task is not None
     task.cancel()
     ended(task)
-    assert device.state()["position"] == pytest.approx(-45, abs=10)
+    assert device.state()["position"] == pytest.approx(-45, abs=10 + 90 * machine_lag.seconds)
 
 
-def pwm_chip(folder: Path, channels: int) -> Path:
+@pytest.mark.parametrize("position", [None, Position(90.0, certain=False)])
+def test_a_servo_stopped_on_its_way_from_nobody_knows_where_has_no_pulses(position: Position | None, bench: Bench) -> None:
+    device = bench.open("ServoPWM", position, speed=100)
+    task = device.call("rotate_to", {"angle": 90})
+    assert task is not None and task.expected_s == 50, "a whole way, as it may be"
+    waiting.until(lambda: bench.pin(18).state, 2, "the move")
+    task.cancel()
+    ended(task)
+    assert bench.pin(18).state == 0 and task.state == "stopped"
+    assert bench.moves[-1] == ("position", Position(90, certain=False)) and not device.state()["position_certain"]
+
+
+LOST = DeviceLost("the board is lost")
+
+
+@pytest.mark.parametrize("type", ["AngularServo", "ServoPWM"])
+@pytest.mark.parametrize("end", [lambda it: it.close(), lambda it: it.abandon(LOST)], ids=["close", "abandon"])
+def test_a_servo_cut_off_on_its_way_does_not_arrive_later(
+    type: str, end: Callable[[Device], None], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("observatory_gpiod.devices.servos.Servo.SETTLES_WITHIN_S", 0.5)
+    speed = {"speed": 1} if type == "ServoPWM" else {}
+    device = bench.open(type, Position(0.0), on_stop="keep", initial_angle=90, **speed)
+    settled_s = time.monotonic() + 0.6
+    end(device)
+    cut_off = ("position", Position(90, certain=False))
+    assert bench.moves == [("moving", (0, 90)), cut_off]
+    waiting.until(lambda: time.monotonic() > settled_s, 5, "the time that it would have taken")
+    device.look_after()
+    assert bench.moves[-1] == cut_off and len(bench.moves) == 2
+
+
+def test_a_servo_that_has_arrived_is_not_cut_off_by_a_close(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("observatory_gpiod.devices.servos.Servo.SETTLES_WITHIN_S", 0.1)
+    device = bench.open("AngularServo", Position(0.0), on_stop="keep", initial_angle=90)
+    settled_s = time.monotonic() + 0.1
+    waiting.until(lambda: time.monotonic() > settled_s, 5, "the time that it takes")
+    device.close()
+    assert bench.moves == [("moving", (0, 90)), ("position", Position(90))]
+
+
+def pwm_chip(folder: Path, device: str = "fe20c000.pwm", number: int = 0) -> Path:
     """What the kernel shows of a PWM chip, its first line exported already."""
-    chip = folder / "pwmchip0"
+    chip = folder / f"pwmchip{number}"
     line = chip / "pwm0"
     line.mkdir(parents=True)
-    (chip / "npwm").write_text(f"{channels}\n")
+    (folder / "devices" / device).mkdir(parents=True)
+    (chip / "device").symlink_to(f"../devices/{device}")
     for name in ("period", "duty_cycle", "enable"):
         (line / name).write_text("0")
     return line
 
 
-@pytest.mark.parametrize(("channels", "pin"), [(2, 18), (2, 12), (4, 12)])
+HEADER, SOC, FAN = "1f00098000.pwm", "107d517a80.pwm", "1f0009c000.pwm"  # of a Pi 5
+
+
+@pytest.mark.parametrize(("pwm", "pin"), [("fe20c000.pwm", 18), ("3f20c000.pwm", 12), ("2020c000.pwm", 12), (HEADER, 12)])
 def test_hardware_pwm_is_written_to_the_kernel(
-    channels: int, pin: int, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pwm: str, pin: int, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    line = pwm_chip(tmp_path, channels)
+    line = pwm_chip(tmp_path, pwm)
     config, _ = declared({"id": "it", "type": "ServoPWM", "pin": pin, "speed": 0.01})
     assert config is not None
     device = make(config, Hooks(), sysfs_pwm=tmp_path)
@@ -88,13 +161,65 @@ def test_hardware_pwm_is_written_to_the_kernel(
     assert bench.factory.pins == {}, "the line belongs to the kernel's PWM"
 
 
-@pytest.mark.parametrize("channels", [None, 1])
-def test_no_hardware_pwm_is_said(channels: int | None, bench: Bench, tmp_path: Path) -> None:
-    if channels is not None:
-        pwm_chip(tmp_path, channels)
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_servo_on_its_way_arrives_only_with_kept_pulses(
+    kept: bool, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    pwm_chip(tmp_path)
+    config, _ = declared({"id": "it", "type": "ServoPWM", "pin": 18, "speed": 1, "initial_angle": 90})
+    assert config is not None
+    device = make(config, bench.hooks("ServoPWM"), sysfs_pwm=tmp_path)
+    device.open(bench.factory, Position(0.0))
+    settled_s = time.monotonic() + 0.3
+    device.close(keep=kept)
+    waiting.until(lambda: time.monotonic() > settled_s, 5, "the time that it takes")
+    device.look_after()
+    assert bench.moves == [("moving", (0, 90)), ("position", Position(90, certain=kept))]
+
+
+def test_a_channel_of_hardware_pwm_serves_one_pin(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    line = pwm_chip(tmp_path)
+    devices = []
+    for pin in (12, 18):
+        config, _ = declared({"id": f"on{pin}", "type": "ServoPWM", "pin": pin, "speed": 0.01})
+        assert config is not None
+        devices.append(make(config, Hooks(), sysfs_pwm=tmp_path))
+    bench.devices += devices
+    devices[0].open(bench.factory)
+    with pytest.raises(NotConnected, match=f"GPIO18: its PWM channel, {line}, drives another pin already"):
+        devices[1].open(bench.factory)
+    devices[0].close()
+    devices[1].open(bench.factory)
+
+
+def test_hardware_pwm_is_that_of_the_header(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    lines = [pwm_chip(tmp_path, device, number) for number, device in ((0, SOC), (2, HEADER), (6, FAN))]
+    config, _ = declared({"id": "it", "type": "ServoPWM", "pin": 12, "speed": 0.01})
+    assert config is not None
+    device = make(config, Hooks(), sysfs_pwm=tmp_path)
+    bench.devices.append(device)
+    device.open(bench.factory)
+    ended(device.call("rotate_to", {"angle": 45}))
+    assert [(line / "duty_cycle").read_text() for line in lines] == ["0", "2000000", "0"]
+
+
+@pytest.mark.parametrize(
+    ("chips", "found"),
+    [
+        ({}, r"\(found none\)"),
+        ({0: "c0100000.pwm"}, r"\(found pwmchip0: c0100000.pwm\)"),
+        ({0: SOC, 6: FAN}, r"\(found pwmchip0: 107d517a80.pwm, pwmchip6: 1f0009c000.pwm\)"),
+    ],
+)
+def test_no_hardware_pwm_is_said(chips: dict[int, str], found: str, bench: Bench, tmp_path: Path) -> None:
+    for number, device in chips.items():
+        pwm_chip(tmp_path, device, number)
     config, _ = declared({"id": "it", "type": "ServoPWM", "pin": 18})
     assert config is not None
-    with pytest.raises(NotConnected, match=r"GPIO18 has no hardware PWM .* is there dtoverlay=pwm"):
+    with pytest.raises(NotConnected, match=rf"GPIO18 has no hardware PWM .* {found}: is there dtoverlay=pwm"):
         make(config, Hooks(), sysfs_pwm=tmp_path).open(bench.factory)
 
 
@@ -105,22 +230,7 @@ def coils(bench: Bench) -> tuple[int, ...]:
     return tuple(int(bench.pin(pin).state) for pin in (4, 5, 6, 7))
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments", "steps"),
-    [
-        ("step", {"steps": 2}, 8),
-        ("step", {"steps": -2}, -8),
-        ("step_forward", {}, 4),
-        ("step_backward", {"steps": 3}, -12),
-        ("rotate", {"angle": 45}, 32),
-        ("rotate_by", {"angle": -45}, -32),
-        ("rotate_right", {"angle": 22.5}, 16),
-        ("rotate_left", {"angle": 22.5}, -16),
-        ("rotate_to", {"target": -22.5}, -16),
-        ("swing", {}, 6),
-        ("wipe", {"angle_from": -10, "angle_to": 10, "count": 1}, 0),
-    ],
-)
+@pytest.mark.parametrize(("method", "arguments", "steps"), TURNS)
 @pytest.mark.parametrize("mode", [0, 1])
 def test_the_stepper_turns(method: str, arguments: dict[str, Any], steps: int, mode: int, bench: Bench) -> None:
     device = bench.open("StepperMotor", gear_reduction=4, mode=mode)

@@ -15,7 +15,7 @@ from typing import Any
 import waiting
 
 from observatory_common.errors import DaemonNotReachable
-from observatory_gpiod.board.client import BoardClient
+from observatory_gpiod.simulator.client import BoardClient
 
 
 class BoardProcess(BoardClient):
@@ -34,7 +34,7 @@ class BoardProcess(BoardClient):
 
     def command(self, *options: str) -> list[str]:
         """How it is started."""
-        return [sys.executable, "-m", "observatory_gpiod.board", str(self.config_path), *options]
+        return [sys.executable, "-m", "observatory_gpiod.simulator", str(self.config_path), *options]
 
     def close(self) -> None:
         """End it; it must end well."""
@@ -48,7 +48,17 @@ class BoardProcess(BoardClient):
 
     def levels(self, pin: int, after: int = 0) -> list[float]:
         """The levels of a line, one for each change since a number: 0, 1, or the duty where there are pulses."""
-        return [c["level"] if c["duty"] is None else c["duty"] for c in self.history(pin, after)]
+        return [_level(change) for change in self.history(pin, after)]
+
+    def went(self, pin: int, start: dict[str, Any]) -> list[tuple[float, float]]:
+        """The levels of a line since a `state()`, each with the seconds after the one before; the first as it was then."""
+        found = [(0.0, _level(start["lines"][pin]))]
+        before_ns = start["now_ns"]
+        for change in self.history(pin, start["last"]):
+            if _level(change) != found[-1][1]:
+                found.append(((change["at_ns"] - before_ns) / 1e9, _level(change)))
+                before_ns = change["at_ns"]
+        return found
 
     def last(self) -> int:
         """The number of the last change."""
@@ -69,6 +79,10 @@ class BoardProcess(BoardClient):
             return bool(self.state())
         except DaemonNotReachable:
             return False
+
+
+def _level(line: dict[str, Any]) -> float:
+    return float(line["level"] if line["duty"] is None else line["duty"])
 
 
 @contextmanager

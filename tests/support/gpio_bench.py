@@ -106,13 +106,20 @@ def history(pin: Any) -> list[tuple[float, float]]:
     return [(state.timestamp, float(state.state)) for state in pin.states]
 
 
-def assert_history(pin: Any, expected: list[Any]) -> None:
-    """States, or (seconds since the one before, state); the first is the state at the beginning."""
-    found = history(pin)
+def assert_history(pin: Any, expected: list[Any], late_s: float = 0.0) -> None:
+    """The history of a mock pin: see `assert_states`."""
+    assert_states(history(pin), expected, late_s)
+
+
+def assert_states(found: list[tuple[float, float]], expected: list[Any], late_s: float = 0.0) -> None:
+    """States, or (seconds since the one before, state); the first is the state at the beginning.
+
+    The machine may have been late by `late_s` seconds.
+    """
     assert len(found) == len(expected), (found, expected)
     for (seconds, state), wanted in zip(found, expected, strict=True):
         if isinstance(wanted, tuple):
-            assert math.isclose(seconds, wanted[0], rel_tol=TOLERANCE, abs_tol=TOLERANCE), (found, expected)
+            assert math.isclose(seconds, wanted[0], rel_tol=TOLERANCE, abs_tol=TOLERANCE + late_s), (found, expected)
             wanted = wanted[1]
         assert math.isclose(state, wanted, abs_tol=1e-6), (found, expected)
 

@@ -39,6 +39,7 @@ class AutoOff:
         self._deadline_s: float | None = None
         self._closed = False
         self._changed = threading.Condition()
+        self._attempt: Future[object] | None = None
         self._attempts = ThreadPoolExecutor(1, f"{name} switches off")
         self._thread = threading.Thread(target=self._watch, name=f"{name} max_on_time", daemon=True)
         self._thread.start()
@@ -61,19 +62,23 @@ class AutoOff:
         with self._changed:
             return None if self._deadline_s is None else max(self._deadline_s - self._clock(), 0.0)
 
-    def close(self) -> None:
-        """End both threads; nothing is switched off any more."""
+    def stop(self) -> None:
+        """Begin nothing any more; does not wait."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """End both threads, but for an attempt that hangs. Not to be called with what `switch_off` waits for."""
+        self.stop()
         self._thread.join(_LONGEST_SWITCH_S + RETRY_S)
-        self._attempts.shutdown(cancel_futures=True)
+        self._attempts.shutdown(wait=self._attempt is None or self._attempt.done())
 
     def _watch(self) -> None:
         attempt: Future[object] | None = None
         while self._due():
             if attempt is None or attempt.done():  # one that hangs is waited for again, not joined by others
-                attempt = self._attempts.submit(self._switch_off)
+                attempt = self._attempt = self._attempts.submit(self._switch_off)
             try:
                 error: BaseException | None = attempt.exception(_LONGEST_SWITCH_S)
             except TimeoutError as late:

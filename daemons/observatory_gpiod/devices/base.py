@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -15,8 +17,11 @@ from observatory_common.errors import CommandFailed, NotConnected, ObservatoryEr
 from observatory_gpiod.devices.description import DeviceType
 from observatory_gpiod.devices.table import TYPES, checked
 from observatory_gpiod.devices.task import Body, Task
+from observatory_gpiod.pins import pin_name
 
 _LONGEST_END_S = 5.0
+#: What the libraries raise beside their own errors: RPi.GPIO the first three, pigpio without its connection the others.
+_UNFORESEEN = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, struct.error)
 
 
 class Keeping(Protocol):
@@ -92,15 +97,19 @@ class Hooks:
 
 @contextmanager
 def hardware(device: str, doing: str) -> Iterator[None]:
-    """Turn what gpiozero and the system raise into CommandFailed; our own errors pass."""
+    """Turn what gpiozero, the library under it and the system raise into CommandFailed; our own errors pass."""
     from gpiozero.exc import GPIOZeroError
 
+    libraries = [sys.modules[name] for name in ("lgpio", "pigpio") if name in sys.modules]  # whichever is in use
+    failures = (GPIOZeroError, OSError, *(library.error for library in libraries))
     try:
         yield
     except ObservatoryError:
         raise
-    except (GPIOZeroError, OSError) as error:
+    except failures as error:
         raise CommandFailed(f"{device} could not {doing}: {error}", value=device) from error
+    except _UNFORESEEN as error:
+        raise CommandFailed(f"{device} could not {doing}: {type(error).__name__}: {error}", value=device) from error
 
 
 class Device(ABC):
@@ -108,6 +117,8 @@ class Device(ABC):
 
     #: Each method of the table, bound to the function that does it; nothing else can be called.
     METHODS: ClassVar[Mapping[str, Callable[[Any, dict[str, Any]], Task | None]]] = {}
+    #: The keys of what it reads.
+    READINGS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: DeviceConfig, hooks: Hooks) -> None:
         self.config = config
@@ -115,6 +126,7 @@ class Device(ABC):
         self.type: DeviceType = TYPES[config.type]
         self.since: str | None = None
         self._calls = threading.RLock()  # one call at a time; the running task never takes it
+        self._reading = threading.Lock()  # what is being read is not closed meanwhile
         self._task: Task | None = None
         self._executor: ThreadPoolExecutor | None = None
 
@@ -127,6 +139,11 @@ class Device(ABC):
     def is_open(self) -> bool:
         """True from `open` to `close`."""
         return self._executor is not None
+
+    @property
+    def broken(self) -> str | None:
+        """Why it has to be closed and opened again; None while it is well."""
+        return None
 
     @property
     def task(self) -> Task | None:
@@ -149,76 +166,120 @@ class Device(ABC):
                 opened = True
             finally:
                 if not opened:
-                    self._release()
+                    self._undo_open()
             self._executor = ThreadPoolExecutor(1, f"gpio {self.id}")
             self.since = timestamps.utc_now()
             self._opened()
 
     def state(self) -> dict[str, Any]:
         """What it is, and what it reads now. Raises NotConnected if it is not open."""
-        self._check_open()
         task = self.task
-        with hardware(self.id, "be read"):
+        with self._reading, hardware(self.id, "be read"):
+            self._check_open()
             reading = self._state()
-        return {
-            "type": self.config.type,
-            "label": self.config.label,
-            "since": self.since,
-            "running": None if task is None else task.method,
-            **reading,
-        }
+        return self._as_state(self.since, None if task is None else task.method, reading)
+
+    def unknown_state(self) -> dict[str, Any]:
+        """The same keys with nothing known, of a device that cannot be read."""
+        return self._as_state(None, None, dict.fromkeys(self.READINGS))
+
+    def _as_state(self, since: str | None, running: str | None, reading: dict[str, Any]) -> dict[str, Any]:
+        return {"type": self.config.type, "label": self.config.label, "since": since, "running": running, **reading}
 
     def describe(self) -> dict[str, Any]:
-        """The type's description, with the ranges as they are for this device."""
-        return self.type.described(self.config.parameters) | {"id": self.id, "label": self.config.label}
+        """The type's description as it is for this device: its ranges, what it can do, its pins, what is configured."""
+        described = self.type.described(self.config.parameters)
+        return described | {
+            "id": self.id,
+            "label": self.config.label,
+            "lines": {name: pin_name(pin) for name, pin in self.config.pins.items()},
+            "configured": self._configuration(),
+            "methods": [method for method in described["methods"] if self._can(method["name"])],
+        }
 
-    def call(self, method: str, arguments: dict[str, Any]) -> Task | None:
-        """Do a method of the table: a task if it goes on after the return, else None.
+    def _configuration(self) -> dict[str, Any]:
+        """The parameters and, of an output, its states at start and stop, under the config's names."""
+        config = self.config
+        states = {"on_start": config.on_start, "on_stop": config.on_stop, "max_on_time": config.max_on_time_s}
+        return {**config.parameters, **(states if self.type.is_output else {})}
 
-        What runs is ended first. Raises UnknownMethod, InvalidArgument (before anything moves), NotConnected.
-        """
+    def _can(self, method: str) -> bool:
+        """Whether it can ever do a method of its type, as it is configured."""
+        return True
+
+    def check(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a method, complete. Raises UnknownMethod, InvalidArgument; moves nothing."""
         complete = checked(self.type, method, arguments, self.config.parameters)
         self._refuse(method, complete)
+        return complete
+
+    def call(self, method: str, arguments: dict[str, Any], begins: Callable[[], None] = lambda: None) -> Task | None:
+        """Do a method of the table: a task if it goes on after the return, else None.
+
+        What runs is ended first. `begins` is called once it is accepted, before anything changes. Raises UnknownMethod,
+        InvalidArgument (before anything moves), NotConnected.
+        """
+        complete = self.check(method, arguments)
         if method == "stop":
-            self.stop()
+            self.stop(begins)
             return None
         with self._calls:
             self._check_open()
+            begins()
             self._end_task()
+            self._refuse(method, complete)  # again: what has just ended may have left it elsewhere, or lost
             return self.METHODS[method](self, complete)
 
-    def stop(self) -> None:
+    def stop(self, begins: Callable[[], None] = lambda: None) -> None:
         """End what runs, and leave the device safe: off, or where it is. Overtakes every other call."""
         task = self._task
         if task is not None:
             task.replace()
         with self._calls:
             self._check_open()
-            self._end_task()
-            self._rest("stop")
+            begins()
+            try:
+                self._end_task()
+            finally:
+                self._rest("stop")
+
+    def abandon(self, error: ObservatoryError) -> None:
+        """Release what is left of the pins, which are gone; what runs ends with `error`."""
+        task = self._task
+        if task is not None:
+            task.abandon(error)
+        self.close(keep=True)
+
+    def look_after(self) -> None:  # noqa: B027 (most have nothing to do)
+        """What is to be done now and then; called about every second, from any thread."""
 
     def prepare_close(self) -> None:  # noqa: B027 (inputs have nothing to do)
         """Go to the state that the config wants at the stop, with the pins still claimed; first of all when a daemon ends."""
 
     def close(self, keep: bool | None = None) -> None:
-        """Release the pins; `keep` leaves them as they are, None does what the config wants at the stop."""
+        """Release the pins: with `keep` as they are, without as inputs.
+
+        None leaves outputs in the state that the config wants at the stop, as far as the pin factory can keep it; what
+        cannot be brought to that state is not driven any more.
+        """
         task = self._task
         if task is not None:
             task.replace()
         with self._calls:
             if self._executor is None:
                 return
-            stuck = True
+            rested = False
             try:
-                self._end_task()
-                stuck = False
                 if keep is None:
                     self.prepare_close()
+                self._end_task()
+                rested = True
             finally:
-                self._executor.shutdown(wait=not stuck)
+                self._executor.shutdown(wait=task is None or task.is_over)
                 self._executor = None
-                with hardware(self.id, "be closed"):
-                    self._close(self.config.on_stop == "keep" if keep is None else keep)
+                self._unwatch()
+                with self._reading, hardware(self.id, "be closed"):
+                    self._close(keep if rested or keep is not None else False)
 
     @abstractmethod
     def _open(self, factory: Any, position: Position | None) -> None:
@@ -232,12 +293,19 @@ class Device(ABC):
         """What it reads now."""
 
     @abstractmethod
-    def _close(self, keep: bool) -> None:
-        """Close the gpiozero objects, with `keep` leaving the lines as they are."""
+    def _close(self, keep: bool | None) -> None:
+        """Close what there is of the gpiozero objects; unless `keep` is False, the lines of outputs are left as they are."""
 
     @abstractmethod
     def _release(self) -> None:
         """Close what there is, also of a device that could not be opened as a whole."""
+
+    def _undo_open(self) -> None:
+        """Release what there is of a device that could not be opened as a whole."""
+        self._close(False)
+
+    def _unwatch(self) -> None:  # noqa: B027 (inputs are not watched)
+        """Nothing is switched off in time any more, since it is closed."""
 
     def _refuse(self, method: str, arguments: dict[str, Any]) -> None:  # noqa: B027
         """Raise InvalidArgument for what the table cannot say."""
@@ -258,11 +326,12 @@ class Device(ABC):
         task.start(self._executor)
         return task
 
-    def _end_task(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.replace()
-            task.join(_LONGEST_END_S)
+    def _end_task(self, within_s: float = _LONGEST_END_S) -> None:
+        """End what runs. Raises TimedOut, as every call does until it has ended."""
+        if self._task is not None:
+            self._task.replace()
+            self._task.join(within_s)
+            self._task = None
 
     def _check_open(self) -> None:
         if not self.is_open:

@@ -40,6 +40,8 @@ RESERVED_IDS = frozenset(
         "wait",
     }
 )
+#: What follows a key of the status to make another one: `position_steps` of `x`, and `position` of `steps_x`, are one key.
+SECOND_WORDS = ("certain_", "steps_", "time_s_")
 LONGEST_ON_S = 604_800.0
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _COMMON = ("id", "type", "label")
@@ -72,10 +74,14 @@ def declared(data: Mapping[str, Any]) -> tuple[DeviceConfig | None, list[Complai
 def twice(devices: list[tuple[int, Mapping[str, Any]]]) -> Iterator[Complaint]:
     """Ids that two devices have, and pins that are used twice; the paths begin with the number of the device."""
     ids: dict[str, int] = {}
+    names = {data["id"] for _, data in devices if isinstance(data.get("id"), str)}
     pins: dict[int, str] = {}
     for number, data in devices:
         id, type = data.get("id"), TYPES.get(str(data.get("type")))
         if isinstance(id, str):
+            for word in SECOND_WORDS:
+                if id.removeprefix(word) in names and id.startswith(word):
+                    yield Complaint((number, "id"), f"and the id {id.removeprefix(word)} would share keys of the status")
             if id in ids:
                 yield Complaint((number, "id"), f"is the id of devices[{ids[id]}] already")
             ids.setdefault(id, number)
@@ -117,8 +123,8 @@ class _Reading:
         pins = self._pins()
         parameters = self._parameters()
         label = self.data.get("label")
-        if label is not None and not (isinstance(label, str) and 1 <= len(label) <= 80):
-            self._complain("label", "is not a text of 1 to 80 characters")
+        if label is not None and not (isinstance(label, str) and 1 <= len(label) <= 80 and label.isprintable()):
+            self._complain("label", "is not a text of 1 to 80 printable characters")
         if self.complaints:
             return None
         contradiction = self.type.contradiction(parameters)

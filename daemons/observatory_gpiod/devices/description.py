@@ -129,8 +129,8 @@ class DeviceType:
     def method(self, name: str, given: Parameters) -> Method | None:
         """The method of this name, as it is for a device with these parameters; None if there is none."""
         found = next((method for method in self.methods if method.name == name), None)
-        if found is None:
-            return None
+        if found is None or self.narrow is _as_it_is:
+            return found
         return replace(found, parameters=tuple(self.narrow(parameter, given) for parameter in found.parameters))
 
     def start_value(self, given: Parameters) -> Parameter | None:

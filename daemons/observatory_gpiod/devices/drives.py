@@ -38,6 +38,11 @@ class TonalBuzzer(Output):
     def _read(self) -> Any:
         return self._note if self._buzzer.is_active else None
 
+    def _put_off(self) -> bool:
+        if self._buzzer is not None:
+            self._buzzer.stop()
+        return True
+
     def _release(self) -> None:
         buzzer, self._buzzer = self._buzzer, None
         if buzzer is not None:
@@ -68,6 +73,11 @@ class Motor(Output):
 
     def _read(self) -> Any:
         return float(self._motor.value)
+
+    def _put_off(self) -> bool:
+        if self._motor is not None:
+            self._motor.stop()
+        return True
 
     def _release(self) -> None:
         motor, self._motor = self._motor, None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import gpiozero
 from gpiozero.exc import PWMSoftwareFallback
 
-from observatory_gpiod.devices.base import Device, DeviceConfig, Hooks, Position
+from observatory_common.errors import CommandFailed, ObservatoryError
+from observatory_gpiod.devices.base import Device, DeviceConfig, Hooks, Position, hardware
 
 
 class Input(Device):
@@ -18,10 +20,13 @@ class Input(Device):
 
     EVENTS: ClassVar[Mapping[str, bool]] = {}
 
+    READINGS: ClassVar[tuple[str, ...]] = ("value", "active", "active_time_s")
+
     _reader: Any = None
 
+    @abstractmethod
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        """Make the gpiozero object."""
 
     def _open(self, factory: Any, position: Position | None) -> None:
         self._reader = self._make(factory, dict(self.config.parameters))
@@ -35,7 +40,7 @@ class Input(Device):
     def _teller(self, name: str, active: bool) -> Callable[[], None]:
         return lambda: self._emit(name, {"active": active, "value": int(active)})
 
-    def _close(self, keep: bool) -> None:
+    def _close(self, keep: bool | None) -> None:
         self._release()
 
     def _release(self) -> None:
@@ -50,6 +55,8 @@ class Input(Device):
 
 class Edges(Input):
     """An input each edge of which counts: stamped by the backend, if it does that, and lost ones are told."""
+
+    READINGS: ClassVar[tuple[str, ...]] = (*Input.READINGS, "edges_lost")
 
     def __init__(self, config: DeviceConfig, hooks: Hooks) -> None:
         super().__init__(config, hooks)
@@ -93,6 +100,7 @@ class Button(Edges):
     """A push button or switch."""
 
     EVENTS: ClassVar[Mapping[str, bool]] = {"when_pressed": True, "when_released": False}
+    READINGS: ClassVar[tuple[str, ...]] = (*Edges.READINGS, "is_held")
 
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
         return gpiozero.Button(self.config.pins["pin"], **parameters, pin_factory=factory)
@@ -108,6 +116,8 @@ class Button(Edges):
 class RotaryEncoder(Edges):
     """A knob with two contacts."""
 
+    READINGS: ClassVar[tuple[str, ...]] = (*Edges.READINGS, "steps")
+
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
         bounce_time_s = parameters.pop("bounce_time")
         encoder = gpiozero.RotaryEncoder(self.config.pins["a"], self.config.pins["b"], **parameters, pin_factory=factory)
@@ -120,17 +130,70 @@ class RotaryEncoder(Edges):
             setattr(self._reader, name, self._step_teller(name))
 
     def _step_teller(self, name: str) -> Callable[[], None]:
-        return lambda: self._emit(name, {"steps": self._reader.steps, "at_us": self._at_us})
+        reader = self._reader  # which an event may outlive here
+        return lambda: self._emit(name, {"steps": reader.steps, "at_us": self._at_us})
 
     def _state(self) -> dict[str, Any]:
         steps = int(self._reader.steps)
         return super()._state() | {"value": float(self._reader.value), "steps": steps}
 
 
+class _Watched:
+    """What a smoothed sensor of gpiozero is made with: its thread ends with a reason where it would with a traceback."""
+
+    failure: str | None = None
+
+    def _read(self) -> Any:
+        try:
+            with hardware(type(self).__name__.removeprefix("_"), "be read"):
+                return super()._read()  # type: ignore[misc]
+        except ObservatoryError as error:
+            self.failure = str(error)
+            raise ReferenceError(self.failure) from error  # by which the thread of gpiozero ends
+
+
+class _LightSensor(_Watched, gpiozero.LightSensor):  # type: ignore[misc]
+    """gpiozero's."""
+
+
+class _MotionSensor(_Watched, gpiozero.MotionSensor):  # type: ignore[misc]
+    """gpiozero's."""
+
+
+class _LineSensor(_Watched, gpiozero.LineSensor):  # type: ignore[misc]
+    """gpiozero's."""
+
+
+class _DistanceSensor(_Watched, gpiozero.DistanceSensor):  # type: ignore[misc]
+    """gpiozero's, which keeps its last readings for ever: this one knows when the last echo came."""
+
+    last_echo_s: float | None = None
+
+    def _read(self) -> Any:
+        reading = super()._read()
+        if reading is not None:
+            self.last_echo_s = time.monotonic()
+        return reading
+
+    def close(self) -> None:
+        """End the thread before the trigger that it uses, other than gpiozero does."""
+        queue = getattr(self, "_queue", None)  # a sensor that could not be made has none
+        if queue is not None:
+            queue.stop()
+        super().close()
+
+
 class Smoothed(Input):
     """A sensor that is read again and again by a thread of gpiozero."""
 
+    @property
+    def broken(self) -> str | None:
+        """Why its thread has ended."""
+        return None if self._reader is None else self._reader.failure
+
     def _state(self) -> dict[str, Any]:
+        if self.broken is not None:
+            raise CommandFailed(self.broken, value=self.id)
         # its value waits until the queue is full, which may be never; both times are None until then
         if self._reader.active_time is None and self._reader.inactive_time is None:
             return {"value": None, "active": None, "active_time_s": None}
@@ -144,7 +207,7 @@ class LightSensor(Smoothed):
     EVENTS: ClassVar[Mapping[str, bool]] = {"when_light": True, "when_dark": False}
 
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
-        return gpiozero.LightSensor(self.config.pins["pin"], **parameters, pin_factory=factory)
+        return _LightSensor(self.config.pins["pin"], **parameters, pin_factory=factory)
 
 
 class MotionSensor(Smoothed):
@@ -153,47 +216,38 @@ class MotionSensor(Smoothed):
     EVENTS: ClassVar[Mapping[str, bool]] = {"when_motion": True, "when_no_motion": False}
 
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
-        return gpiozero.MotionSensor(self.config.pins["pin"], **parameters, pin_factory=factory)
+        return _MotionSensor(self.config.pins["pin"], **parameters, pin_factory=factory)
 
 
 class LineSensor(Smoothed):
     """An infrared sensor that sees a line; active means that it sees none."""
 
     EVENTS: ClassVar[Mapping[str, bool]] = {"when_no_line": True, "when_line": False}
+    READINGS: ClassVar[tuple[str, ...]] = (*Smoothed.READINGS, "line_detected")
 
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
-        return gpiozero.LineSensor(self.config.pins["pin"], **parameters, pin_factory=factory)
+        return _LineSensor(self.config.pins["pin"], **parameters, pin_factory=factory)
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()
         return state | {"line_detected": None if state["active"] is None else not state["active"]}
 
 
-class _EchoSensor(gpiozero.DistanceSensor):  # type: ignore[misc]
-    """gpiozero's, which keeps its last readings for ever: this one knows when the last echo came."""
-
-    last_echo_s: float | None = None
-
-    def _read(self) -> float | None:
-        reading: float | None = super()._read()
-        if reading is not None:
-            self.last_echo_s = time.monotonic()
-        return reading
-
-
 class DistanceSensor(Smoothed):
     """An ultrasonic sensor; active means out of range. No echo for a second: no distance."""
 
     EVENTS: ClassVar[Mapping[str, bool]] = {"when_out_of_range": True, "when_in_range": False}
+    READINGS: ClassVar[tuple[str, ...]] = (*Smoothed.READINGS, "distance_m", "reading_age_s")
     LONGEST_SILENCE_S: ClassVar[float] = 1.0
 
     def _make(self, factory: Any, parameters: dict[str, Any]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PWMSoftwareFallback)  # a config names its factory with open eyes
-            return _EchoSensor(self.config.pins["echo"], self.config.pins["trigger"], **parameters, pin_factory=factory)
+            return _DistanceSensor(self.config.pins["echo"], self.config.pins["trigger"], **parameters, pin_factory=factory)
 
     def _teller(self, name: str, active: bool) -> Callable[[], None]:
-        return lambda: self._emit(name, {"active": active, "distance_m": float(self._reader.distance)})
+        reader = self._reader  # which an event may outlive here
+        return lambda: self._emit(name, {"active": active, "distance_m": float(reader.distance)})
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()

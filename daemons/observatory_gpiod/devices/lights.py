@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import gpiozero
@@ -39,14 +40,20 @@ class Switched(Output):
 
     def _make(self, factory: Any, value: Any, keep: bool) -> None:
         made: list[Any] = []
+        first = self.OFF if self._spoilt else value  # no flicker at each attempt, if not all lines can be had
         try:
             for index, pin in enumerate(self.config.pins.values()):
-                level = None if keep else value[index]
+                level = None if keep else first[index]
                 made.append(self._dimmed(factory, pin, level) if self._pwm else self._switched(factory, pin, level))
         finally:
             self._parts = tuple(made)
-            if len(made) < len(self.config.pins):
-                self._release()
+        if self._spoilt and not keep:
+            self._drive(value)
+
+    def _put_off(self) -> bool:
+        for part in self._parts:
+            part.off()
+        return True
 
     def _switched(self, factory: Any, pin: int, level: float | None) -> Any:
         initial = None if level is None else bool(level)
@@ -70,10 +77,15 @@ class Switched(Output):
     def _read(self) -> Any:
         return tuple(float(part.value) for part in self._parts)
 
+    def _can_be_kept(self) -> bool:
+        """Pulses end with the process, and would leave the line on or off, whichever it was."""
+        return all(level in (0, 1) for level in self._read())
+
     def _release(self) -> None:
-        for part in self._parts:
-            part.close()
-        self._parts = ()
+        parts, self._parts = self._parts, ()
+        with ExitStack() as each:  # although one cannot be closed
+            for part in parts:
+                each.callback(part.close)
 
     def _plain(self, value: Any) -> Any:
         return value[0] if self._pwm else int(value[0])
@@ -101,7 +113,7 @@ class Switched(Output):
         return self._repeat("pulse", {"on_time": 0.0, "off_time": 0.0} | arguments)
 
     def _repeat(self, method: str, arguments: dict[str, Any]) -> Task:
-        cycle = patterns.beats(
+        cycle = patterns.Cycle(
             arguments.get("on_color", self.ON),
             arguments.get("off_color", self.OFF),
             arguments["on_time"],
@@ -114,7 +126,7 @@ class Switched(Output):
         def set_level(level: Level, told: bool) -> None:
             self._set(level, method, told)
 
-        expected_s = None if times is None else times * patterns.cycle_s(cycle)
+        expected_s = None if times is None else times * cycle.seconds
         return self._start(method, lambda task: patterns.play(task, cycle, times, set_level), expected_s)
 
 
@@ -174,10 +186,13 @@ class RGBLED(Switched):
     def _plain(self, value: Any) -> Any:
         return list(value)
 
+    def _can(self, method: str) -> bool:
+        return self._pwm or method != "pulse"
+
     def _refuse(self, method: str, arguments: dict[str, Any]) -> None:
         if self._pwm:
             return
-        if method == "pulse":
+        if not self._can(method):
             raise refused("pulse", self.id, "a light with PWM (pwm true): this one cannot fade")
         for name in ("value", "on_color", "off_color"):
             color = arguments.get(name, ())

@@ -11,8 +11,12 @@ KEEP_OFF_ON = ("keep", "off", "on")
 
 CHANGED = Event(
     "changed",
-    "The output changed; the steps of a fade are told by their ends",
-    {"value": "the value now", "active": "true if it is not off", "cause": "the method, or on_start, on_stop, auto_off"},
+    "The output changed; of the steps of a fade only the first light and the end are told",
+    {
+        "value": "the value now",
+        "active": "true if it is not off",
+        "cause": "the method, or on_start, on_stop, auto_off, idle_off",
+    },
 )
 AUTO_OFF = Event("auto_off", "It was on for max_on_time and was switched off", {"after_s": "how long it was on, in seconds"})
 AUTO_OFF_FAILED = Event("auto_off_failed", "It could not be switched off after max_on_time; tried again", {"error": "why"})

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import gpiozero
 
 from observatory_common.arguments import refused
-from observatory_common.errors import Uncertain
+from observatory_common.errors import InvalidArgument, Uncertain
 from observatory_gpiod.devices.base import DeviceConfig, Hooks, Position
 from observatory_gpiod.devices.hardware_pwm import PinPulses, Pulses, SysfsPulses
 from observatory_gpiod.devices.output import Output
 from observatory_gpiod.devices.task import Task
 
+log = logging.getLogger("gpiod.servos")
+
 Methods = Mapping[str, Callable[[Any, dict[str, Any]], Task | None]]
 _ROUNDING = 1e-6
+_TO_AN_ANGLE = ("angle", "rotate_to")
 
 
 class Servo(Output):
-    """A servo by value, -1 to 1; None: no pulses, the shaft is free and stays known where it was."""
+    """A servo by value, -1 to 1; None: no pulses, the shaft is free and stays known where it was.
+
+    A servo tells nobody where it is. It counts as arrived once it has had its pulses for the time that it may take.
+    """
+
+    SETTLES_WITHIN_S: ClassVar[float] = 1.0
+
+    READINGS: ClassVar[tuple[str, ...]] = (*Output.READINGS, "position", "position_certain")
 
     def __init__(self, config: DeviceConfig, hooks: Hooks) -> None:
         super().__init__(config, hooks)
         self._servo: Any = None
         self._driven: float | None = None
         self._at = Position(None)
+        self._settles_at_s: float | None = None  # None: it stands, as far as is known
 
     @property
     def position(self) -> Position:
@@ -41,9 +54,13 @@ class Servo(Output):
     def _make(self, factory: Any, value: Any, keep: bool) -> None:
         self._make_servo(factory)
         if keep:  # what is known to be right can be driven again without a move
-            value = self._at.value if self._at.certain else None
+            value = self._proven()
         if value is not None:
-            self._reachable("on_start", value)
+            try:
+                value = self._reachable("on_start", value)
+            except InvalidArgument as error:  # zero was called elsewhere since, or the config has changed
+                log.error("%s gets no pulses until it is sent somewhere: %s", self.id, error)
+                self._at, value = replace(self._at, certain=False), None
         self._drive(value)
 
     def _make_servo(self, factory: Any) -> None:
@@ -51,15 +68,44 @@ class Servo(Output):
         self._servo = gpiozero.Servo(self.config.pins["pin"], initial_value=None, **parameters, pin_factory=factory)
 
     def _drive(self, value: Any) -> None:
+        self._note_arrival()
         if value is not None:
             target = Position(value, trim=self._at.trim)
-            if target != self._at:
+            if target != self._at and self._settles_at_s is None:
                 self.hooks.on_moving(self.id, self._at, target)
+            travel_s = self._travel_s(self._proven(), value)
             self._pulse(value)
-            self._told_position(target)
+            if target != self._at:
+                self._at = target
+                self._settles_at_s = time.monotonic() + travel_s
         else:
             self._pulse(None)
+            self._cut_off()
         self._driven = value
+
+    def look_after(self) -> None:
+        """Say where it is, once it has had the time to be there."""
+        self._note_arrival()
+
+    def _note_arrival(self) -> None:
+        with self._setting:
+            if self._settles_at_s is not None and time.monotonic() >= self._settles_at_s:
+                self._settles_at_s = None
+                self.hooks.on_position(self.id, self._at)
+
+    def _cut_off(self) -> None:
+        """Its pulses end: if it was on its way, it stops somewhere."""
+        if self._settles_at_s is not None:
+            self._settles_at_s = None
+            self._told_position(replace(self._at, certain=False))
+
+    def _proven(self) -> float | None:
+        """Where it is, if that is certain."""
+        return self._at.value if self._at.certain else None
+
+    def _travel_s(self, start: float | None, end: float) -> float:
+        """How long a way may take; from an unknown place the whole of it."""
+        return self.SETTLES_WITHIN_S
 
     def _told_position(self, position: Position) -> None:
         if position != self._at:
@@ -75,7 +121,13 @@ class Servo(Output):
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"position": self._at.value, "position_certain": self._at.certain}
 
+    def _come_to_rest(self) -> None:
+        with self._set_alone():
+            self._note_arrival()  # what has arrived is not cut off
+        super()._come_to_rest()
+
     def _release(self) -> None:
+        self._cut_off()
         if self._servo is not None:
             self._servo.close()
         self._servo = None
@@ -123,6 +175,15 @@ class Servo(Output):
 class AngularServo(Servo):
     """A servo by angle, in degrees, counted from where `zero` was called."""
 
+    def describe(self) -> dict[str, Any]:
+        """As of every device; an angle to go to is between the ends as they are now: `zero` shifts them."""
+        described = super().describe()
+        low, high = self._ends()
+        goes = [method["parameters"] for method in described["methods"] if method["name"] in _TO_AN_ANGLE]
+        for parameter in [described["value"], *(parameter for parameters in goes for parameter in parameters)]:
+            parameter.update(minimum=low, maximum=high)
+        return described
+
     def _make_servo(self, factory: Any) -> None:
         parameters = self.config.parameters
         self._servo = gpiozero.AngularServo(self.config.pins["pin"], initial_angle=None, **parameters, pin_factory=factory)
@@ -139,7 +200,7 @@ class AngularServo(Servo):
         return given["min_angle"] - self._at.trim, given["max_angle"] - self._at.trim
 
     def _refuse(self, method: str, arguments: dict[str, Any]) -> None:
-        if method in ("angle", "rotate_to"):
+        if method in _TO_AN_ANGLE:
             self._reachable("angle", arguments["angle"])
         elif method in ("rotate_by", "rotate_right", "rotate_left"):
             by = -arguments["angle"] if method == "rotate_left" else arguments["angle"]
@@ -159,7 +220,11 @@ class AngularServo(Servo):
     def _zero(self, _arguments: dict[str, Any]) -> None:
         with self._setting:
             shift = self._known("zero")
-            self._told_position(Position(0.0, trim=self._at.trim + shift, certain=self._at.certain))
+            position = Position(0.0, trim=self._at.trim + shift, certain=self._at.certain)
+            if self._settles_at_s is None:
+                self._told_position(position)
+            else:
+                self._at = position
             if self._driven is not None:
                 self._driven = self._told = 0.0
         self._emit("changed", {"value": self._driven, "active": self._driven is not None, "cause": "zero"})
@@ -190,12 +255,23 @@ class ServoPWM(AngularServo):
         pulses: Pulses = PinPulses(factory, pin, frame_s) if self._sysfs is None else SysfsPulses(self._sysfs, pin, frame_s)
         self._servo = pulses
 
-    def _close(self, keep: bool) -> None:
+    def _close(self, keep: bool | None) -> None:
         if self._sysfs is None:
             super()._close(keep)
-        else:
-            self._servo.close(keep)
+        elif self._servo is not None:
+            kept = self.config.on_stop == "keep" if keep is None else keep
+            if not kept:
+                self._cut_off()
+            self._servo.close(kept)
             self._servo = None
+
+    def look_after(self) -> None:
+        """Say where it is, and with idle_off end its pulses, once it has had the time to be there."""
+        super().look_after()
+        with self._setting:
+            driven = self.is_open and self._driven is not None
+            if driven and self.config.parameters["idle_off"] and self._settles_at_s is None and self.task is None:
+                self._set(None, "idle_off")
 
     def _pulse(self, value: float | None) -> None:
         if value is None:
@@ -205,21 +281,29 @@ class ServoPWM(AngularServo):
         fraction = (self._raw(value) - given["min_angle"]) / (given["max_angle"] - given["min_angle"])
         self._servo.set(given["min_pulse_width"] + fraction * (given["max_pulse_width"] - given["min_pulse_width"]))
 
+    def _travel_s(self, start: float | None, end: float) -> float:
+        low, high = self._ends()
+        way: float = high - low if start is None else abs(end - start)
+        return way / 360 * float(self.config.parameters["speed"])
+
     def _go(self, method: str, value: float) -> Task | None:
         target = self._reachable(method, value)
-        start = self._at.value
-        low, high = self._ends()
-        speed_s = self.config.parameters["speed"]
-        travel_s = (high - low if start is None else abs(target - start)) / 360 * speed_s
+        start = self._proven()
+        travel_s = self._travel_s(start, target)
         began_s = time.monotonic()
         self._set(target, method)
 
         def travel(task: Task) -> dict[str, Any]:
-            if task.wait_until(began_s + travel_s) and start is not None:
+            arrives_s = max(began_s + travel_s, self._settles_at_s or 0.0)
+            if not task.pass_time(arrives_s):
+                self._note_arrival()
+                if self.config.parameters["idle_off"]:
+                    self._set(None, method)
+            elif start is None:
+                self._set(None, method)  # nobody knows where it is by now: only without pulses does it stay there
+            else:
                 done = min((time.monotonic() - began_s) / travel_s, 1.0) if travel_s > 0 else 1.0
                 self._set(start + (target - start) * done, method)  # the shaft ends about where it is by now
-            elif self.config.parameters["idle_off"]:
-                self._set(None, method)
             return {"angle": self._at.value}
 
         return self._start(method, travel, travel_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +48,13 @@ class StepperMotor(Output):
     """
 
     OFF = _NO_CURRENT
+    READINGS: ClassVar[tuple[str, ...]] = (
+        *Output.READINGS,
+        "position",
+        "position_steps",
+        "position_certain",
+        "missed_deadlines",
+    )
 
     def __init__(self, config: DeviceConfig, hooks: Hooks) -> None:
         super().__init__(config, hooks)
@@ -81,8 +89,6 @@ class StepperMotor(Output):
                 made.append(gpiozero.OutputDevice(pin, initial_value=initial, pin_factory=factory))
         finally:
             self._coils = tuple(made)
-            if len(made) < len(self.config.pins):
-                self._release()
 
     def _drive(self, value: Any) -> None:
         for coil, level in zip(self._coils, value, strict=True):
@@ -96,9 +102,15 @@ class StepperMotor(Output):
         return list(value)
 
     def _release(self) -> None:
+        coils, self._coils = self._coils, ()
+        with ExitStack() as each:  # although one cannot be closed
+            for coil in coils:
+                each.callback(coil.close)
+
+    def _put_off(self) -> bool:
         for coil in self._coils:
-            coil.close()
-        self._coils = ()
+            coil.off()
+        return True
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {
@@ -121,6 +133,12 @@ class StepperMotor(Output):
                 value=method,
                 allowed="rotate, step, zero, set_position",
             )
+        if method == "wipe" and arguments["count"] == 0:
+            start, end = arguments["angle_from"], arguments["angle_to"]
+            if self._to_steps(start) == self._to_steps(end):  # without a step nothing is waited for, forever
+                raise refused(
+                    "angle_to", end, f"a step ({self.degrees_per_step:g} degrees) or more from angle_from ({start:g})"
+                )
         by = self._amount(method, arguments)
         furthest = self._to_steps(FURTHEST_DEG)
         if by is not None and abs(self._steps + by) > furthest:

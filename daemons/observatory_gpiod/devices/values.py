@@ -39,7 +39,7 @@ def allowed(parameter: Parameter) -> str:
     """In words what `accepted` takes."""
     words = KINDS[parameter.kind]
     if parameter.kind != "color" and parameter.minimum is not None and parameter.maximum is not None:
-        words += f" from {parameter.minimum:g} to {parameter.maximum:g}"
+        words += f" from {parameter.minimum:.12g} to {parameter.maximum:.12g}"
     if parameter.unit is not None:
         words += f" ({parameter.unit})"
     return words + (" or null" if parameter.nullable else "")

@@ -11,7 +11,7 @@ from observatory_common.errors import InvalidArgument, NotConnected, Observatory
 
 #: Each factory, and the options that it takes.
 FACTORIES: dict[str, tuple[str, ...]] = {
-    "lgpio": ("chip",),
+    "lgpio": ("chip", "chip_label"),
     "rpigpio": (),
     "pigpio": ("host", "port"),
     "native": (),
@@ -29,9 +29,10 @@ _GPIOZERO = {
 def make(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """The factory of this name, a gpiozero Factory; those in KEEPING have `edges(pin, callback)`, `close(keep=True)`, `lost`.
 
-    Options: of `lgpio` the `chip` (its number, else found by label), of `pigpio` `host` and `port`, of `simulated` the
-    `socket` (a relative path stands under the runtime folder), `name` and `timeout_s`. No environment variable has a say,
-    and gpiozero's default factory is not touched. Raises NotConnected with the reason if it cannot be made, InvalidArgument.
+    Options: of `lgpio` the `chip` (its number) or its `chip_label` (else one of LABELS there), of `pigpio` `host` and `port`,
+    of `simulated` the `socket` (a relative path stands under the runtime folder), `name` and `timeout_s`. No environment
+    variable has a say, and gpiozero's default factory is not touched. Raises NotConnected with the reason if it cannot be
+    made, InvalidArgument.
     """
     from gpiozero.exc import GPIOZeroError
 
@@ -65,8 +66,11 @@ def _make(name: str, options: dict[str, Any]) -> Any:
             timeout_s=arguments.number("timeout_s", options.get("timeout_s", 2.0), 0.01, 60),
         )
     if name == "lgpio":
-        chip = options.get("chip")
-        return _make_lgpio(None if chip is None else arguments.whole_number("chip", chip, 0, 255))
+        chip, label = options.get("chip"), options.get("chip_label")
+        return _make_lgpio(
+            None if chip is None else arguments.whole_number("chip", chip, 0, 255),
+            None if label is None else arguments.text("chip_label", label, 32),
+        )
     module, class_name = _GPIOZERO[name]
     factory_class = getattr(importlib.import_module(module), class_name)
     if name == "pigpio":  # given, so that PIGPIO_ADDR and PIGPIO_PORT are not asked
@@ -78,12 +82,12 @@ def _make(name: str, options: dict[str, Any]) -> Any:
     return factory_class()
 
 
-def _make_lgpio(chip: int | None) -> Any:
+def _make_lgpio(chip: int | None, label: str | None) -> Any:
     import lgpio
 
     from observatory_gpiod.factories.lgpio import KeepingLGPIOFactory
 
     try:
-        return KeepingLGPIOFactory(chip)
+        return KeepingLGPIOFactory(chip, label)
     except lgpio.error as error:
         raise NotConnected(f"the pin factory lgpio cannot be made: {error}", value=str(chip)) from error

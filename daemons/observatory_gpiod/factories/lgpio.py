@@ -6,7 +6,7 @@ Importing this imports the lgpio library, which comes with Raspberry Pi OS.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 _WATCHDOG_LEVEL = 2
 
 
-def find_chip(devices: Path = Path("/dev")) -> int:
-    """The number of the chip that has the header's pins, by its label: numbers change with the kernel.
+def find_chip(devices: Path = Path("/dev"), labels: Sequence[str] = LABELS) -> int:
+    """The number of the chip that has the header's pins, by the first label that one has: numbers change with the kernel.
 
     Raises NotConnected, naming the chips that were found.
     """
@@ -44,24 +44,24 @@ def find_chip(devices: Path = Path("/dev")) -> int:
             found[lgpio.gpio_get_chip_info(handle)[3]] = number
         finally:
             lgpio.gpiochip_close(handle)
-    for label in LABELS:
+    for label in labels:
         if label in found:
             return found[label]
     seen = ", ".join([*(f"gpiochip{number}: {label}" for label, number in found.items()), *refused]) or "none"
-    raise NotConnected(f"no GPIO chip is labelled {' or '.join(LABELS)}; found {seen}", value=seen)
+    raise NotConnected(f"no GPIO chip is labelled {' or '.join(labels)}; found {seen}", value=seen)
 
 
 class KeepingLGPIOFactory(LGPIOFactory):  # type: ignore[misc]
     """The pins of a chip by lgpio. Its lines are claimed when they get a function, outputs at the level that they have.
 
-    `chip` None finds it by its label. Raises NotConnected, or lgpio.error.
+    `chip` None finds it by `label`, else by one of LABELS. Raises NotConnected, or lgpio.error.
     """
 
     can_keep = True
     lost = None
 
-    def __init__(self, chip: int | None = None, devices: Path = Path("/dev")) -> None:
-        number = find_chip(devices) if chip is None else chip
+    def __init__(self, chip: int | None = None, label: str | None = None, devices: Path = Path("/dev")) -> None:
+        number = find_chip(devices, LABELS if label is None else (label,)) if chip is None else chip
         super().__init__(chip=number)
         self.pin_class = KeepingLGPIOPin
         self.chip_path = devices / f"gpiochip{number}"

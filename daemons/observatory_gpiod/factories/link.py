@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 import threading
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from observatory_common import control_socket
 from observatory_common.errors import DeviceLost, NotConnected, ObservatoryError, all_errors
 
 log = logging.getLogger("board-link")
@@ -62,7 +62,7 @@ class BoardLink:
             try:
                 answer = self._exchange(json.dumps(wanted).encode() + b"\n")
             except (OSError, ValueError) as error:
-                raise self._lose(str(error) or type(error).__name__) from error
+                raise self._lose(self._why(error)) from error
         finally:
             self._lock.release()
         if not answer.pop("ok"):
@@ -83,11 +83,8 @@ class BoardLink:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(self._timeout_s)
         try:
-            folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-            try:  # a name of a socket may have 107 characters only
-                sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-            finally:
-                os.close(folder)
+            with control_socket.short_name(self._path) as name:
+                sock.connect(name)
         except OSError as error:
             sock.close()
             raise NotConnected(
@@ -130,7 +127,7 @@ class BoardLink:
                 self._on_events(json.loads(line)["events"])
             reason = "the board has gone"
         except (OSError, ValueError) as error:
-            reason = str(error)
+            reason = self._why(error)
         finally:  # deaf is as good as lost, whatever made it so
             self._stream.close()
             self._lose(reason)
@@ -146,6 +143,11 @@ class BoardLink:
             if self.when_lost is not None:
                 self.when_lost(reason)
         return self._error()
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"no answer within {self._timeout_s:g} s"
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
     def _error(self) -> DeviceLost:
         return DeviceLost(f"the simulated board at {self._path} is lost: {self.lost}", value=str(self._path))

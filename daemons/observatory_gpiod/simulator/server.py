@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import selectors
 import signal
 import socket
@@ -12,13 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from observatory_common import arguments
+from observatory_common import arguments, control_socket
 from observatory_common.errors import InvalidArgument, ObservatoryError
-from observatory_gpiod.board.board import Board
-from observatory_gpiod.board.client import short_name
-from observatory_gpiod.board.clients import Clients
-from observatory_gpiod.board.config import BoardConfig
-from observatory_gpiod.board.connection import Connection, Gone
+from observatory_gpiod.simulator.board import Board
+from observatory_gpiod.simulator.clients import Clients
+from observatory_gpiod.simulator.config import BoardConfig
+from observatory_gpiod.simulator.connection import Connection, Gone
 
 log = logging.getLogger("board")
 
@@ -60,15 +58,7 @@ class BoardServer:
         self._running = False
 
     def _listen(self) -> socket.socket:
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        old = os.umask(0o177)
-        try:
-            with short_name(self._path) as name:
-                listener.bind(name)
-        finally:
-            os.umask(old)
-        listener.listen(16)
+        listener = control_socket.listen(self._path, 16)
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, None)
         return listener

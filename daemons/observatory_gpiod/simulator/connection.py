@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Any
 
-from observatory_gpiod.board.clients import Client
+from observatory_gpiod.simulator.clients import Client
 
 _LONGEST_REQUEST = 1 << 16
 _LARGEST_BACKLOG = 1 << 24

@@ -7,10 +7,10 @@ from typing import Any
 
 from observatory_common import arguments
 from observatory_common.errors import Blocked, CommandFailed, InvalidArgument
-from observatory_gpiod.board.board import Board, pin_number
-from observatory_gpiod.board.lines import FUNCTIONS, PULLS
-from observatory_gpiod.board.watch import EDGES, Report, Watch
-from observatory_gpiod.board.wires import nanoseconds
+from observatory_gpiod.simulator.board import Board, pin_number
+from observatory_gpiod.simulator.lines import FUNCTIONS, PULLS
+from observatory_gpiod.simulator.watch import EDGES, Report, Watch
+from observatory_gpiod.simulator.wires import nanoseconds
 
 #: What a client may ask for, by the key that names the line.
 OPERATIONS = ("claim", "read", "write", "pwm", "watch", "unwatch", "release")
@@ -35,15 +35,17 @@ class Client:
 
 
 class Faults:
-    """The faults in force for clients: claims refused, answers withheld."""
+    """The faults in force for clients: claims and writes refused, answers withheld."""
 
     def __init__(self) -> None:
         self.refused: dict[int, int] = {}
+        self.refused_writes: dict[int, int] = {}
         self.silent_until_ns = 0
 
     def clear(self) -> None:
         """None any more."""
         self.refused.clear()
+        self.refused_writes.clear()
         self.silent_until_ns = 0
 
 
@@ -51,6 +53,7 @@ class Faults:
 FAULTS = {
     "lose_edges": "the next `count` edges on line `pin` are not reported to those who watch it, and then said to be lost",
     "refuse_claim": "the next `count` claims of line `pin` fail as if another program had it",
+    "refuse_write": "the next `count` writes of line `pin` fail, and change nothing",
     "silence": "no client is answered for `seconds`",
     "clear": "ends all faults",
 }
@@ -94,6 +97,9 @@ class Clients:
         count = arguments.whole_number("count", wanted.get("count", 1), 1, 1_000_000)
         if name == "refuse_claim":
             self.faults.refused[pin] = count
+            return
+        if name == "refuse_write":
+            self.faults.refused_writes[pin] = count
             return
         watches = [client.watches[pin] for client in self.clients.values() if pin in client.watches]
         if not watches:
@@ -142,6 +148,9 @@ class Clients:
             self._board.lines.set_output(pin, level, now_ns)
 
     def _drive(self, pin: int, operation: str, wanted: dict[str, Any], now_ns: int) -> None:
+        if self.faults.refused_writes.get(pin):
+            self.faults.refused_writes[pin] -= 1
+            raise CommandFailed(f"line {pin} cannot be written", value=pin)
         if operation == "write":
             self._board.lines.set_output(pin, arguments.flag("level", wanted.get("level")), now_ns)
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from observatory_common.errors import InvalidArgument
-from observatory_gpiod.board.lines import Line, Lines
-from observatory_gpiod.board.timeline import NS, Timeline
+from observatory_gpiod.simulator.lines import Line, Lines
+from observatory_gpiod.simulator.timeline import NS, Timeline
 
 
 def nanoseconds(seconds: float) -> int:
@@ -61,8 +61,7 @@ class Scheduled(Wire):
         self.timeline.at(at_ns + for_ns, lambda ends_ns: self.change(False, ends_ns))
 
     def change(self, active: bool, at_ns: int) -> None:
-        """Begin or end."""
-        raise NotImplementedError
+        """Begin or end; what is over at once overrides `act` instead."""
 
 
 class Button(Scheduled):

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from observatory_common import arguments
-from observatory_gpiod.board.lines import Line, Lines
-from observatory_gpiod.board.timeline import NS, Planned, Timeline
-from observatory_gpiod.board.wires import Scheduled, Wire, nanoseconds
+from observatory_gpiod.simulator.lines import Line, Lines
+from observatory_gpiod.simulator.timeline import NS, Planned, Timeline
+from observatory_gpiod.simulator.wires import Scheduled, Wire, nanoseconds
 
 #: Sound takes so long for a centimetre and back.
 ECHO_NS_PER_CM = 58_000

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from observatory_common import arguments
 from observatory_common.errors import InvalidArgument
-from observatory_gpiod.board.config import TYPES, BoardConfig
-from observatory_gpiod.board.instruments import Encoder
-from observatory_gpiod.board.lines import PINS, Lines
-from observatory_gpiod.board.timeline import NS, Timeline
-from observatory_gpiod.board.wires import Scheduled, Wire, nanoseconds
+from observatory_gpiod.simulator.config import TYPES, BoardConfig
+from observatory_gpiod.simulator.instruments import Encoder
+from observatory_gpiod.simulator.lines import PINS, Lines
+from observatory_gpiod.simulator.timeline import NS, Timeline
+from observatory_gpiod.simulator.wires import Scheduled, Wire, nanoseconds
 
 _W = TypeVar("_W", bound=Wire)
 

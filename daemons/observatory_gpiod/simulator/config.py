@@ -10,8 +10,8 @@ from observatory_common import paths
 from observatory_common.config import Document
 from observatory_common.directory import Directory
 from observatory_common.json_file import ConfigProblems, Problem
-from observatory_gpiod.board.instruments import Distance, Encoder, Light, Servo, Stepper
-from observatory_gpiod.board.wires import Button, Loop, Sensor, Wire
+from observatory_gpiod.simulator.instruments import Distance, Encoder, Light, Servo, Stepper
+from observatory_gpiod.simulator.wires import Button, Loop, Sensor, Wire
 
 KIND = "gpiod-simulator"
 

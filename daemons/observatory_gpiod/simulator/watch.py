@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from observatory_gpiod.board.lines import Line, Lines
-from observatory_gpiod.board.timeline import Planned, Timeline
+from observatory_gpiod.simulator.lines import Line, Lines
+from observatory_gpiod.simulator.timeline import Planned, Timeline
 
 EDGES = ("both", "rising", "falling")
 #: pin, instant in nanoseconds, level (None: edges up to this number were lost), number of the edge on this watch
