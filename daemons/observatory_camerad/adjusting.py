@@ -13,14 +13,15 @@ from observatory_camerad.acquisition.effects import in_effect
 from observatory_camerad.acquisition.frames import Frame
 from observatory_camerad.acquisition.sequence import Sequences
 from observatory_camerad.acquisition.timing import iso
-from observatory_camerad.acquisition.use_cases import Transform, UseCase, standing
+from observatory_camerad.acquisition.use_cases import USE_CASES, Transform, UseCase, standing
 from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.controls import automatic_controls, checked, exposure_controls, fitting, settled_values
 from observatory_camerad.drivers.base import Capabilities
+from observatory_camerad.fates import sorted_out
 from observatory_camerad.outputs.encoders import PHOTO_FORMATS, RAW_FORMATS
 from observatory_camerad.outputs.files import FileStore
 from observatory_camerad.settings import MOMENTARY, Settings
-from observatory_common import arguments
+from observatory_common import arguments, timestamps
 from observatory_common.errors import CommandFailed, InvalidArgument, NotConnected, TimedOut
 from observatory_common.json_file import nearest
 
@@ -57,6 +58,22 @@ class Adjuster:
         if type(values) is dict and values.get("AeEnable") is True:
             values = {**automatic_controls(self._settings.base_controls(), known), **values}
         return self._change(checked(values, known, self._settings.controls()), timeout_s)
+
+    def apply_fitting(self, wanted: Any, strict: bool, timeout_s: float) -> dict[str, Any]:
+        """As set_controls, but what does not fit is left out (`strict`: then nothing is done), and every key's fate told.
+
+        Answers with `applied`, `refused` (why, by name), `keys`, `strict`, `date`, `in_effect`, `complete`. Raises
+        InvalidArgument for what is no object, NotConnected, CommandFailed.
+        """
+        known = self._worker.require().capabilities.controls
+        found = sorted_out(wanted, known, self._settings.controls(), self._settings.base_controls(), strict)
+        values = {**found.implied, **found.values}
+        effect: dict[str, Any] = {"in_effect": None, "complete": False}
+        if values:
+            answer = self._change(values, timeout_s)
+            effect = {name: answer[name] for name in effect}
+        told = {"applied": values, "refused": found.refused, "keys": list(found.keys), "strict": strict}
+        return {"date": timestamps.utc_now(), **told, **effect}
 
     def set_exposure(self, exposure_s: Any, timeout_s: float) -> dict[str, Any]:
         """A fixed exposure, in seconds."""
@@ -134,6 +151,22 @@ class Adjuster:
                 self._reconfigure(cases_before)
             raise
         self._bring_in(before)
+
+    def apply_plain(self, use_cases: Any, controls: Any) -> None:
+        """As `apply`, with what `settings` tells of an equal camera. Raises InvalidArgument, CommandFailed, NotConnected."""
+        for name, given in (("use_cases", use_cases), ("controls", controls)):
+            if type(given) is not dict or (name == "use_cases" and not all(type(case) is dict for case in given.values())):
+                raise arguments.refused(name, given, "names and values, as settings() tells them")
+        found = self._worker.require().capabilities
+        cases = {
+            arguments.choice("use_cases", name, USE_CASES): self._changed(
+                name, UseCase("main", found.sensor_size, "RGB888"), case, found
+            )
+            for name, case in use_cases.items()
+        }
+        # One by one: what is kept may hold a control that another keeps from having an effect.
+        values = {name: checked({name: value}, found.controls)[name] for name, value in controls.items()}
+        self.apply(cases, {name: value for name, value in values.items() if name not in MOMENTARY})
 
     def _bring_in(self, before: Mapping[str, Any]) -> None:
         """Send what is in force now, and the defaults of what was before and is no more."""

@@ -11,18 +11,17 @@ from observatory_camerad import wire
 from observatory_camerad.acquisition.captures import Wish
 from observatory_camerad.acquisition.use_cases import USE_CASES
 from observatory_camerad.config import CameradConfig
-from observatory_camerad.drivers.base import Capabilities
 from observatory_camerad.live.hub import LONGEST_WAIT_S
 from observatory_camerad.live.looking import histogram, stream_of
 from observatory_camerad.outputs.encoders import PHOTO_FORMATS, RAW_FORMATS
 from observatory_camerad.parts import Parts
+from observatory_camerad.scanner_calls import ScannerCalls
 from observatory_camerad.status import status
 from observatory_camerad.video.recordings import FORMATS as VIDEO_FORMATS
 from observatory_common import arguments
 from observatory_common.access import Caller, control, local, view
 from observatory_common.errors import NotConnected, NotDisconnected
 from observatory_common.framed import Framed
-from observatory_common.remote import RemoteDevice
 from observatory_common.service import Context
 
 _LONGEST_SEQUENCE = 10_000_000
@@ -30,7 +29,7 @@ _LONGEST_INTERVAL_S = 86400.0 * 7
 _FURTHEST_AT_S = 86400.0
 
 
-class Camera(RemoteDevice):
+class Camera(ScannerCalls):
     """One camera. Sizes are pixels, names and units of controls are libcamera's, exposures seconds."""
 
     def __init__(self, config: CameradConfig, context: Context) -> None:
@@ -89,12 +88,12 @@ class Camera(RemoteDevice):
     @view
     def capabilities(self) -> dict[str, Any]:
         """What this camera is and can do: model, sensor, modes, streams, features. Raises NotConnected."""
-        return wire.capabilities(self._found())
+        return wire.capabilities(self._parts.found())
 
     @view
     def controls(self) -> dict[str, Any]:
         """The controls that this camera has: type, range, default, unit, names of values, value. Raises NotConnected."""
-        return wire.controls(self._found(), self._parts.settings.controls())
+        return wire.controls(self._parts.found(), self._parts.settings.controls())
 
     @control
     def set_controls(self, caller: Caller, values: dict[str, Any], timeout_s: float = 2.0) -> dict[str, Any]:
@@ -104,8 +103,7 @@ class Camera(RemoteDevice):
         Raises InvalidArgument, naming control, value and range; NotConnected.
         """
         timeout_s = arguments.number("timeout_s", timeout_s, 0, LONGEST_WAIT_S)
-        if type(values) is dict and values.keys() & {"LensPosition", "AfMode", "AfTrigger"}:
-            self._parts.autofocus.require_idle()
+        self._parts.require_lens_free(values)
         return self._parts.adjust.set_controls(values, timeout_s)
 
     @control
@@ -129,7 +127,7 @@ class Camera(RemoteDevice):
         Without any of them all of the picture is seen again. Answers as set_controls; ScalerCrop is what it became.
         Raises WindowOutsideSensor, InvalidArgument, CommandFailed for a camera that cannot.
         """
-        found = self._found()
+        found = self._parts.found()
         if crop is not None:
             wanted = crops.rectangle(crop, found)
         else:
@@ -162,8 +160,13 @@ class Camera(RemoteDevice):
 
     @view
     def settings(self) -> dict[str, Any]:
-        """What differs from the config: version, changed, use_cases, controls; the names of saved settings."""
+        """What differs from the config: version, changed, use_cases, controls; the names and dates of saved settings."""
         return self._parts.settings.to_wire()
+
+    @view
+    def saved_settings(self, name: str) -> dict[str, Any]:
+        """What was kept under a name: name, date, use_cases, controls. Raises InvalidArgument, CommandFailed."""
+        return self._parts.settings.saved(name)
 
     @control
     def save_settings(self, caller: Caller, name: str) -> dict[str, Any]:
@@ -176,6 +179,16 @@ class Camera(RemoteDevice):
         """Set what was kept under a name. Raises InvalidArgument, and as set_use_case."""
         with self._quiet():
             self._parts.adjust.apply(*self._parts.settings.named_set(name))
+        return self.settings()
+
+    @control
+    def apply_settings(self, caller: Caller, use_cases: dict[str, Any], controls: dict[str, Any]) -> dict[str, Any]:
+        """Set these in place of all that was set, as `settings` or `saved_settings` of an equal camera told them.
+
+        Raises InvalidArgument, NotConnected, and as set_use_case; then nothing is changed.
+        """
+        with self._quiet():
+            self._parts.adjust.apply_plain(use_cases, controls)
         return self.settings()
 
     @control
@@ -363,12 +376,6 @@ class Camera(RemoteDevice):
     def delete_files(self, caller: Caller, names: list[str]) -> dict[str, Any]:
         """Delete pictures and what lies beside them; all of the names must be listed. Answers with deleted, freed_bytes."""
         return self._parts.files.delete(names)
-
-    def _found(self) -> Capabilities:
-        found = self._parts.worker.capabilities
-        if found is None:
-            raise NotConnected(f"the camera is not there: {self._parts.worker.last_error or self._parts.worker.state}")
-        return found
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from observatory_camerad.settings import use_case_from
 from observatory_camerad.simulator.focuser import FocuserConfig
 from observatory_camerad.simulator.scene import Mover, SceneConfig
 from observatory_camerad.simulator.sensor import SensorConfig
-from observatory_common.config import COMMON_PROPERTIES, Document
+from observatory_common.config import COMMON_PROPERTIES, DaemonConfig, Document, common_fields
 from observatory_common.directory import Directory
 from observatory_common.json_file import ConfigProblems
 
@@ -92,9 +92,48 @@ SCHEMA: dict[str, Any] = {
         },
         "controls": _CONTROLS,
         "output_path": {"type": "string", "format": "directory"},
-        "output_prefix": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,40}$", "description": "letters, digits, _ . and -"},
+        "output_prefix": {"type": "string", "pattern": r"^[A-Za-z0-9_.-]{1,40}\Z", "description": "letters, digits, _ . and -"},
         "output_pattern": {"type": "string", "minLength": 1, "maxLength": 200},
         "roots": {"type": "array", "items": {"type": "string", "pattern": "^/", "maxLength": 500}, "maxItems": 20},
+        "controls_file": {
+            "type": "object",
+            "properties": {
+                "path": {
+                    "type": "string",
+                    "pattern": r"^/.*[^/\n]\Z",
+                    "maxLength": 500,
+                    "description": "the absolute path of a file",
+                },
+                "section": {"type": "string", "pattern": r"^[A-Za-z0-9-][A-Za-z0-9_-]{0,59}\Z", "description": "a word"},
+                "poll_s": {"type": "number", "minimum": 0.1, "maximum": 3600},
+                "strict": {"type": "boolean"},
+                "template": {"type": "boolean"},
+                "test_photo": {"type": "boolean"},
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+        "controller": {
+            "type": "object",
+            "properties": {
+                "endpoints": {
+                    "type": "array",
+                    "items": {
+                        "type": "string",
+                        "pattern": r"^tcp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z",
+                        "description": "tcp://HOST:PORT",
+                    },
+                    "minItems": 1,
+                    "maxItems": 10,
+                    "uniqueItems": True,
+                },
+                "interval_s": {"type": "number", "minimum": 0.1, "maximum": 86400},
+                "silent_s": {"type": "number", "minimum": 1, "maximum": 3600},
+                "format": {"enum": ["jpg", "png"]},
+            },
+            "required": ["endpoints"],
+            "additionalProperties": False,
+        },
         "retention": {
             "type": "object",
             "properties": {
@@ -170,6 +209,28 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True)
+class ControlsFileConfig:
+    """A file of controls on removable media, and what is done with it."""
+
+    path: Path
+    section: str = "picamera"
+    poll_s: float = 0.5
+    strict: bool = False
+    template: bool = True
+    test_photo: bool = False
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """A scanner's controller: where it speaks, how often it wants photos, after how long a silence it is stale."""
+
+    endpoints: tuple[str, ...]
+    interval_s: float = 2.0
+    silent_s: float = 5.0
+    format: str = "jpg"
+
+
+@dataclass(frozen=True)
 class SimulatorConfig:
     """The simulated camera's."""
 
@@ -180,15 +241,9 @@ class SimulatorConfig:
 
 
 @dataclass(frozen=True)
-class CameradConfig:
+class CameradConfig(DaemonConfig):
     """A checked config."""
 
-    daemon: str
-    log_name: str
-    control_machines: tuple[str, ...]
-    view_machines: tuple[str, ...] | None
-    gateway_machines: tuple[str, ...]
-    state_path: str | None
     driver: str
     device: int | str
     tuning_file: str | None
@@ -199,6 +254,8 @@ class CameradConfig:
     output_pattern: str
     output_prefix: str
     roots: tuple[Path, ...]
+    controls_file: ControlsFileConfig | None
+    controller: ControllerConfig | None
     retention: RetentionConfig
     video: VideoConfig
     site: Mapping[str, float]
@@ -214,16 +271,10 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
     if found:
         raise ConfigProblems(found)
     data = document.data
-    control_machines = tuple(data["control_machines"])
     retention = data.get("retention", {})
     keep_free_mb, max_age_days = retention.get("keep_free_mb"), retention.get("max_age_days")
     return CameradConfig(
-        daemon=data["daemon"],
-        log_name=data["log_name"],
-        control_machines=control_machines,
-        view_machines=tuple(data.get("view_machines", control_machines)),
-        gateway_machines=tuple(data.get("gateway_machines", ())),
-        state_path=data.get("state_path"),
+        **common_fields({"view_machines": data["control_machines"], **data}),
         driver=data["driver"],
         device=data.get("device", 0),
         tuning_file=data.get("tuning_file"),
@@ -234,6 +285,8 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
         output_pattern=data.get("output_pattern", DEFAULT_PATTERN),
         output_prefix=data.get("output_prefix", "camera"),
         roots=tuple(Path(root) for root in data.get("roots", ())),
+        controls_file=_controls_file(data.get("controls_file")),
+        controller=_controller(data.get("controller")),
         retention=RetentionConfig(
             None if keep_free_mb is None else round(keep_free_mb * 1e6),
             None if max_age_days is None else max_age_days * 86400.0,
@@ -246,6 +299,14 @@ def parse(document: Document, directory: Directory) -> CameradConfig:
 
 def _use_case(data: Mapping[str, Any]) -> UseCase:
     return use_case_from(UseCase(**{**data, "size": tuple(data["size"])}))
+
+
+def _controls_file(data: Mapping[str, Any] | None) -> ControlsFileConfig | None:
+    return None if data is None else ControlsFileConfig(**{**data, "path": Path(data["path"])})
+
+
+def _controller(data: Mapping[str, Any] | None) -> ControllerConfig | None:
+    return None if data is None else ControllerConfig(**{**data, "endpoints": tuple(data["endpoints"])})
 
 
 def _simulator(data: Mapping[str, Any]) -> SimulatorConfig:

@@ -25,6 +25,7 @@ _NAMES: tuple[JsonPath, ...] = (
     ("state_path",),
     ("video", "audio_device"),
     ("simulator", "faults"),
+    ("controls_file", "path"),
 )
 
 
@@ -41,11 +42,25 @@ def problems(document: Document) -> Iterator[Problem]:
     for number, root in enumerate(data.get("roots", ())):
         if ".." in root.split("/"):
             yield document.as_problem(("roots", number), "is not the absolute path of a folder without ..")
+    yield from _scanner(document, data)
     yield from _names(document)
     yield from _video(document, data.get("video", {}))
     yield from _controls(document, ("controls",), data.get("controls", {}))
     for name, case in data.get("use_cases", {}).items():
         yield from _use_case(document, ("use_cases", name), name, case)
+
+
+def _scanner(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:
+    if ".." in data.get("controls_file", {}).get("path", "").split("/"):
+        yield document.as_problem(("controls_file", "path"), "is not the absolute path of a file without ..")
+    if "controller" not in data:
+        return
+    if not data.get("roots"):
+        message = "needs roots: the folders inside which its controller may have photos written"
+        yield document.as_problem(("controller",), message)
+    for number, endpoint in enumerate(data["controller"]["endpoints"]):
+        if not 1 <= int(endpoint.rpartition(":")[2]) <= 65535:
+            yield document.as_problem(("controller", "endpoints", number), "has no port from 1 to 65535")
 
 
 def _names(document: Document) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from observatory_camerad.drivers.base import ControlInfo
@@ -18,6 +18,7 @@ _AF_WINDOWS = 1
 _AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 _PACE = (33333, 33333)  # where neither the config nor the camera says anything
 _INT32 = 2**31 - 1
+_LARGEST = 1e300  # a whole number of a file may be beyond what a float can hold
 
 
 def checked(wanted: Any, known: Mapping[str, ControlInfo], in_force: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -97,28 +98,57 @@ def _usual_limits(base: Mapping[str, Any], limits: ControlInfo) -> tuple[int, in
 
 
 def _check_together(values: Mapping[str, Any], all_values: Mapping[str, Any], known: Mapping[str, ControlInfo]) -> None:
-    """Controls that would be ignored, or cut without a word, are refused with what they need. Zero means automatic."""
+    """Raise the first of the conflicts."""
+    for _, error in _conflicts(values, all_values, known):
+        raise error
+
+
+def without_conflicts(
+    values: Mapping[str, Any], in_force: Mapping[str, Any], known: Mapping[str, ControlInfo]
+) -> tuple[dict[str, Any], dict[str, InvalidArgument]]:
+    """Of checked values those that go together with one another and with those in force, and for the others why not."""
+    good, refused = dict(values), dict[str, InvalidArgument]()
+    while (found := next(_conflicts(good, {**in_force, **good}, known), None)) is not None:
+        name, error = found
+        del good[name]
+        refused[name] = error
+    return good, refused
+
+
+def _conflicts(
+    values: Mapping[str, Any], all_values: Mapping[str, Any], known: Mapping[str, ControlInfo]
+) -> Iterator[tuple[str, InvalidArgument]]:
+    """Controls that would be ignored, or cut without a word: which of `values`, and what it needs. Zero means automatic."""
     exposure_us, limits = all_values.get("ExposureTime"), all_values.get("FrameDurationLimits")
-    if exposure_us and limits and exposure_us > limits[1] and values.keys() & {"ExposureTime", "FrameDurationLimits"}:
-        raise _unfit(
-            f"an ExposureTime of {exposure_us} us does not fit into frames of {limits[1]} us (FrameDurationLimits)",
-            exposure_us,
-            f"at most {limits[1]} us, or longer FrameDurationLimits in the same call",
+    named = [name for name in ("ExposureTime", "FrameDurationLimits") if name in values]
+    if exposure_us and limits and exposure_us > limits[1] and named:
+        yield (
+            named[0],
+            _unfit(
+                f"an ExposureTime of {exposure_us} us does not fit into frames of {limits[1]} us (FrameDurationLimits)",
+                exposure_us,
+                f"at most {limits[1]} us, or longer FrameDurationLimits in the same call",
+            ),
         )
     if values.get("AeEnable") is True and values.get("ExposureTime") and values.get("AnalogueGain"):
-        raise _unfit("AeEnable is true, but ExposureTime and AnalogueGain are fixed", True, "one or the other")
+        yield (
+            "AeEnable",
+            _unfit("AeEnable is true, but ExposureTime and AnalogueGain are fixed", True, "one or the other"),
+        )
     if values.get("AwbEnable") is True and "ColourGains" in values:
-        raise _unfit("AwbEnable is true, but ColourGains are fixed", True, "one or the other")
+        yield "ColourGains", _unfit("AwbEnable is true, but ColourGains are fixed", True, "one or the other")
     mode = all_values.get("AfMode", _AF_MANUAL)
     if "AfMode" in known and "LensPosition" in values and mode != _AF_MANUAL:
-        raise _unfit("LensPosition has no effect while the camera focuses", values["LensPosition"], "with AfMode Manual")
+        message = "LensPosition has no effect while the camera focuses"
+        yield "LensPosition", _unfit(message, values["LensPosition"], "with AfMode Manual")
     if "AfWindows" in values and all_values.get("AfMetering") != _AF_WINDOWS:
-        raise _unfit("AfWindows have no effect in this AfMetering", values["AfWindows"], "with AfMetering Windows")
+        message = "AfWindows have no effect in this AfMetering"
+        yield "AfWindows", _unfit(message, values["AfWindows"], "with AfMetering Windows")
     if "AfTrigger" in values and mode != _AF_AUTO:
-        raise _unfit("AfTrigger has no effect in this AfMode", values["AfTrigger"], "with AfMode Auto")
+        yield "AfTrigger", _unfit("AfTrigger has no effect in this AfMode", values["AfTrigger"], "with AfMode Auto")
     crop = values.get("ScalerCrop")
     if crop is not None and (crop[2] < 1 or crop[3] < 1):
-        raise _unfit(f"ScalerCrop {list(crop)} is empty", list(crop), "a width and height above 0")
+        yield "ScalerCrop", _unfit(f"ScalerCrop {list(crop)} is empty", list(crop), "a width and height above 0")
 
 
 def _unfit(message: str, value: Any, allowed: str) -> InvalidArgument:
@@ -159,22 +189,25 @@ def _number(name: str, item: Any, value: Any, info: ControlInfo) -> Any:
     high = unbounded if info.maximum is None else info.maximum
     if name in _AUTOMATIC and type(item) in kinds and item == 0:
         return item if info.type == "int" else 0.0
-    if type(item) not in kinds or not low <= item <= high or not math.isfinite(item):
+    if type(item) not in kinds or not low <= item <= high or not abs(item) < _LARGEST:
         raise _refused(name, value, info)
     return item if info.type == "int" else float(item)
 
 
 def _refused(name: str, value: Any, info: ControlInfo) -> InvalidArgument:
-    if info.type == "bool":
-        allowed = "true or false"
-    elif info.values:
-        allowed = "one of " + ", ".join(f"{word} ({number})" for word, number in info.values.items())
-    else:
-        kind = "a whole number" if info.type == "int" else "a number"
-        unit = f" {info.unit}" if info.unit else ""
-        allowed = f"{kind} from {info.minimum} to {info.maximum}{unit}"
-        if info.count > 1:
-            allowed = f"a list of {info.count}, each {allowed}"
-        if info.repeated:
-            allowed = f"a list of 1 to {MOST_REPEATED}, each {allowed}"
+    allowed = allowed_values(info)
     return InvalidArgument(f"{name} is {shown(value)}, expected {allowed}", value=shown(value), allowed=allowed)
+
+
+def allowed_values(info: ControlInfo) -> str:
+    """What a control takes, in words: "a number from 1.0 to 16.0"."""
+    if info.type == "bool":
+        return "true or false"
+    if info.values:
+        return "one of " + ", ".join(f"{word} ({number})" for word, number in info.values.items())
+    kind = "a whole number" if info.type == "int" else "a number"
+    unit = f" {info.unit}" if info.unit else ""
+    allowed = f"{kind} from {info.minimum} to {info.maximum}{unit}"
+    if info.count > 1:
+        allowed = f"a list of {info.count}, each {allowed}"
+    return f"a list of 1 to {MOST_REPEATED}, each {allowed}" if info.repeated else allowed

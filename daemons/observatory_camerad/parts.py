@@ -21,13 +21,14 @@ from observatory_camerad.acquisition.shots import Shot
 from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.adjusting import Adjuster
 from observatory_camerad.config import CameradConfig
-from observatory_camerad.drivers.base import CameraDriver
+from observatory_camerad.drivers.base import CameraDriver, Capabilities
 from observatory_camerad.live.hub import FrameHub
 from observatory_camerad.outputs import encoding
 from observatory_camerad.outputs.files import FileStore
 from observatory_camerad.outputs.names import FilePattern
 from observatory_camerad.outputs.photos import Outcome, PhotoWriter
 from observatory_camerad.outputs.retention import Retention
+from observatory_camerad.scanner.service import Scanner
 from observatory_camerad.settings import Settings
 from observatory_camerad.simulator.focuser import Focuser
 from observatory_camerad.video.encoder import EncoderSettings
@@ -42,6 +43,8 @@ from observatory_common.storage import StateFile
 log = logging.getLogger("camerad")
 
 _EXCLUSIVE_WITHIN_S = 10.0
+_APPLIED_WITHIN_S = 0.5
+_OF_THE_LENS = frozenset({"LensPosition", "AfMode", "AfTrigger"})
 STREAMS = ("main", "lores")  # those that can be looked at
 _STATE_FILES = ("counter.json", "failures.json", "recording.json", "sequence.json", "settings.json")
 
@@ -65,7 +68,7 @@ class Parts:
         self.hubs = {name: FrameHub(name, encoding.encode, timestamps.utc_now, self._event) for name in STREAMS}
         encoder = EncoderSettings(codec=config.video.codec, bitrate=config.video.bitrate, keyframe_s=config.video.keyframe_s)
         self.videos = {name: VideoStream(name, context.boot_id, encoder) for name in STREAMS}
-        self._focuser = _focuser(config, context)
+        self._focuser = _focuser(config)
         consumers = [hub.offer for hub in self.hubs.values()]
         self.worker = Worker(
             _driver(config, context, self._focuser),
@@ -80,16 +83,7 @@ class Parts:
         self.writer = PhotoWriter(self.files)
         self.retention = Retention(self.files, config.retention.keep_free_bytes, config.retention.max_age_s)
         self._keeper = _Keeper(self.retention)
-        self.captures = Captures(
-            self.worker,
-            self.settings,
-            self.files,
-            self.retention,
-            self.writer,
-            context.instance,
-            context.software_version,
-            config.site,
-        )
+        self.captures = self._captures(self.writer, context)
         journal = SequenceJournal(StateFile(folder / "sequence.json"), self.output)
         self.sequences = Sequences(self.worker, self.captures, journal, jobs, self._event)
         self.recordings = Recordings(
@@ -105,6 +99,9 @@ class Parts:
             self._event,
         )
         self.adjust = Adjuster(self.worker, self.settings, config.transform, self.sequences, self.files)
+        onto_stick = PhotoWriter(self.files)
+        captures = self._captures(onto_stick, context)
+        self.scanner = Scanner(config, self.worker, captures, onto_stick, self.apply_controls, self._event)
 
     def start(self) -> None:
         """Start every thread; the camera's last."""
@@ -119,10 +116,12 @@ class Parts:
         self._keeper.start()
         self.worker.start()
         self.sequences.resume()
+        self.scanner.start()
 
     def close(self, deadline_s: float) -> None:
         """End every thread: first who asks for frames, then the camera, then who writes them."""
         until = time.monotonic() + deadline_s
+        self.scanner.close(max(until - time.monotonic(), 0.1) / 4)
         self.sequences.close(max(until - time.monotonic(), 0.1) / 4)
         for video in self.videos.values():
             video.close(max(until - time.monotonic(), 0.1) / 2)
@@ -130,6 +129,7 @@ class Parts:
             hub.close()
         self.worker.close(max(until - time.monotonic(), 0.1) / 2)
         self.writer.close(max(until - time.monotonic(), 0.1))
+        self.scanner.close_writer(max(until - time.monotonic(), 0.1))
         self._keeper.close()
         if self._focuser is not None:
             self._focuser.close()
@@ -159,6 +159,36 @@ class Parts:
             failed(error)
             raise
         return job.to_wire()
+
+    def found(self) -> Capabilities:
+        """What the camera is and can do. Raises NotConnected."""
+        found = self.worker.capabilities
+        if found is None:
+            raise NotConnected(f"the camera is not there: {self.worker.last_error or self.worker.state}")
+        return found
+
+    def apply_controls(self, values: Any, strict: bool) -> dict[str, Any]:
+        """Set those that fit, and tell every key's fate, see `Adjuster.apply_fitting`. Raises also Blocked."""
+        self.require_lens_free(values)
+        return self.adjust.apply_fitting(values, strict, _APPLIED_WITHIN_S)
+
+    def require_lens_free(self, values: Any) -> None:
+        """Raise Blocked if these controls would disturb an autofocus that is under way."""
+        if type(values) is dict and values.keys() & _OF_THE_LENS:
+            self.autofocus.require_idle()
+
+    def _captures(self, writer: PhotoWriter, context: Context) -> Captures:
+        config = self.config
+        return Captures(
+            self.worker,
+            self.settings,
+            self.files,
+            self.retention,
+            writer,
+            context.instance,
+            context.software_version,
+            config.site,
+        )
 
     def _event(self, name: str, data: dict[str, Any]) -> None:
         self._on_event(name, data)
@@ -226,9 +256,9 @@ def _tidy(folder: Path) -> None:
                 log.warning("%s, which was never finished, cannot be removed: %s", left_over, error)
 
 
-def _focuser(config: CameradConfig, context: Context) -> Focuser | None:
+def _focuser(config: CameradConfig) -> Focuser | None:
     focuser = config.simulator.focuser
-    return None if focuser is None or config.driver != "simulator" else Focuser(focuser, context.directory)
+    return None if focuser is None or config.driver != "simulator" else Focuser(focuser)
 
 
 def _driver(config: CameradConfig, context: Context, focuser: Focuser | None) -> CameraDriver:

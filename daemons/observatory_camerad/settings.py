@@ -14,7 +14,7 @@ from typing import Any
 
 from observatory_camerad.acquisition.use_cases import UseCase
 from observatory_camerad.outputs import disk
-from observatory_common import arguments
+from observatory_common import arguments, timestamps
 from observatory_common.errors import CommandFailed, InvalidArgument
 from observatory_common.storage import StateCorrupt, StateFile
 
@@ -35,6 +35,7 @@ class _State:
     use_cases: Mapping[str, UseCase] = field(default_factory=dict)
     controls: Mapping[str, Any] = field(default_factory=dict)
     sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    revision: int = 0  # of this run
 
 
 class Settings:
@@ -48,6 +49,11 @@ class Settings:
         self._file = file
         self._lock = threading.Lock()  # of those who change something
         self._state = self._loaded(dict(configured))
+
+    @property
+    def revision(self) -> int:
+        """How often something was changed here in this run: who has seen this number has seen all of it."""
+        return self._state.revision
 
     def use_cases(self) -> dict[str, UseCase]:
         """Those of the config, changed by the overlay."""
@@ -102,25 +108,27 @@ class Settings:
             state = self._state
             if name not in state.sets and len(state.sets) >= MOST_SETS:
                 raise InvalidArgument(f"there are {MOST_SETS} named settings already", value=name, allowed="a name in use")
-            self._change(sets={**state.sets, name: _plain(state)})
+            self._change(sets={**state.sets, name: {**_plain(state), "date": timestamps.utc_now()}})
 
     def named_set(self, name: Any) -> tuple[dict[str, UseCase], dict[str, Any]]:
         """The use cases and controls kept under a name. Raises InvalidArgument, CommandFailed if they cannot be read."""
-        sets = self._state.sets
-        if type(name) is not str or name not in sets:
-            raise arguments.refused("name", name, ", ".join(sets) or "the name of saved settings, of which there are none")
-        try:
-            return _from_plain(sets[name])
-        except _UNREADABLE as error:
-            raise CommandFailed(f"the settings {name} cannot be read: {error}", value=name) from error
+        return _readable(name, _chosen(name, self._state.sets))
+
+    def saved(self, name: Any) -> dict[str, Any]:
+        """What is kept under a name: `name`, `date` (None: an older version kept it), `use_cases`, `controls`.
+
+        Raises as `named_set`.
+        """
+        kept = _chosen(name, self._state.sets)
+        _readable(name, kept)
+        return {"name": name, "date": kept.get("date"), "use_cases": kept["use_cases"], "controls": kept["controls"]}
 
     def delete_set(self, name: Any) -> None:
         """Forget what is kept under a name. Raises InvalidArgument."""
         with self._lock:
-            sets = dict(self._state.sets)
-            if type(name) is not str or sets.pop(name, None) is None:
-                raise arguments.refused("name", name, ", ".join(sets) or "the name of saved settings, of which there are none")
-            self._change(sets=sets)
+            sets = self._state.sets
+            _chosen(name, sets)
+            self._change(sets={other: kept for other, kept in sets.items() if other != name})
 
     def replace_all(self, use_cases: Mapping[str, UseCase], controls: Mapping[str, Any]) -> None:
         """Another overlay in place of this one; empty ones are the config as it is."""
@@ -128,10 +136,10 @@ class Settings:
             self._change(use_cases=dict(use_cases), controls=dict(controls))
 
     def to_wire(self) -> dict[str, Any]:
-        """The overlay and the names of the sets: `version`, `changed`, `use_cases`, `controls`, `saved`."""
+        """The overlay: `version`, `changed`, `use_cases`, `controls`; `saved`, the names of sets, `saved_at`, their dates."""
         state = self._state
         changed = bool(state.use_cases or state.controls)
-        return {"version": VERSION, "changed": changed, **_plain(state), "saved": sorted(state.sets)}
+        return {"version": VERSION, "changed": changed, **_plain(state), "saved": sorted(state.sets), "saved_at": _dates(state)}
 
     def _base(self, state: _State) -> dict[str, Any]:
         live = {**state.configured, **state.use_cases}.get("live")
@@ -139,7 +147,7 @@ class Settings:
 
     def _change(self, **changes: Mapping[str, Any]) -> None:
         """First on disk, so that a full one leaves everything as it was."""
-        state = replace(self._state, **changes)
+        state = replace(self._state, **changes, revision=self._state.revision + 1)
         with disk.told(self._file.path.parent):
             self._file.save({"version": VERSION, **_plain(state), "sets": dict(state.sets)})
         self._state = state
@@ -178,12 +186,29 @@ def use_case_from(case: UseCase) -> UseCase:
     return replace(case, controls={name: _tupled(value) for name, value in case.controls.items()})
 
 
+def _dates(state: _State) -> dict[str, Any]:
+    return {name: kept.get("date") if isinstance(kept, Mapping) else None for name, kept in sorted(state.sets.items())}
+
+
+def _chosen(name: Any, sets: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    if type(name) is not str or name not in sets:
+        raise arguments.refused("name", name, ", ".join(sets) or "the name of saved settings, of which there are none")
+    return sets[name]
+
+
+def _readable(name: str, kept: Mapping[str, Any]) -> tuple[dict[str, UseCase], dict[str, Any]]:
+    try:
+        return _from_plain(kept)
+    except _UNREADABLE as error:
+        raise CommandFailed(f"the settings {name} cannot be read: {error}", value=name) from error
+
+
 def _tupled(value: Any) -> Any:
     return tuple(_tupled(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
 def _set_name(name: Any) -> str:
     text = arguments.text("name", name, 60)
-    if not text.isprintable() or text.strip() != text:
-        raise arguments.refused("name", text, "a printable text of 1 to 60 characters")
+    if not text.isprintable() or text.strip() != text or "/" in text or text in (".", ".."):  # it is a part of webd's addresses
+        raise arguments.refused("name", text, "a printable text of 1 to 60 characters without /, not . or ..")
     return text

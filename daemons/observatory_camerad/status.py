@@ -59,7 +59,35 @@ def status(parts: Parts) -> dict[str, Any]:
         "output_path": str(parts.output),
         "free_bytes": _free_bytes(parts),
         "settings_changed": parts.settings.to_wire()["changed"],
+        "settings_revision": parts.settings.revision,
+        **_scanner(parts),
         **{key: metadata.get(key) for key in _METADATA},
+    }
+
+
+def _scanner(parts: Parts) -> dict[str, Any]:
+    """Of the controls file and the controller; None where they are not configured."""
+    of_file, of_controller = parts.scanner.controls_file, parts.scanner.controller
+    file = {} if of_file is None else of_file.status()
+    report = file.get("report") or {}
+    scan = {} if of_controller is None else of_controller.status()
+    errors = [file.get(key) for key in ("error", "report_error", "template_error", "test_photo_error")]
+    return {
+        "controls_file": file.get("file"),
+        "controls_file_state": file.get("state"),
+        "controls_file_error": next((error for error in errors if error), None),
+        "controls_file_date": report.get("date"),
+        "controls_file_applied": report.get("applied"),
+        "controls_file_refused": report.get("refused"),
+        "controller_state": scan.get("state"),
+        "controller_reason": scan.get("reason"),
+        "controller_age_s": scan.get("age_s"),
+        "controller_mode": scan.get("message", {}).get("mode"),
+        "scan_folder": scan.get("folder"),
+        "scan_photos": scan.get("photos"),
+        "scan_failed": scan.get("failed"),
+        "scan_missed": scan.get("missed"),
+        "scan_last_error": scan.get("last_error"),
     }
 
 

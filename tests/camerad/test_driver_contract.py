@@ -9,15 +9,16 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from contract_drivers import CHOSEN, DRIVERS, expect, offered
+from contract_frames import latest, likeness, manual, metadata_when, picture
+from driver_matrix import not_offered
 
 from observatory_camerad.drivers.base import CameraDriver, Capabilities, Configuration, Stream
 from observatory_common.errors import CommandFailed, NotConnected, ObservatoryError
@@ -52,46 +53,6 @@ def driver(request: pytest.FixtureRequest, video: Path) -> Iterator[CameraDriver
 @pytest.fixture
 def opened(driver: CameraDriver) -> Capabilities:
     return driver.open()
-
-
-def latest(driver: CameraDriver, count: int = 1):
-    """The last of so many frames; the others are released."""
-    for number in range(count):
-        request = driver.next_request(10)
-        assert request is not None
-        if number < count - 1:
-            request.release()
-    return request
-
-
-def metadata_when(driver: CameraDriver, wanted: Callable[[Any], bool], frames: int = 15) -> tuple[Any, bool]:
-    """The metadata of the first of so many frames that are as wanted, or of the last; and whether they are."""
-    for _ in range(frames):
-        request = latest(driver)
-        metadata = dict(request.metadata)
-        request.release()
-        if wanted(metadata):
-            return metadata, True
-    return metadata, False
-
-
-def manual(opened: Capabilities, **values: Any) -> dict[str, Any]:
-    """The values, with auto exposure off where there is one."""
-    return {**({"AeEnable": False} if "AeEnable" in opened.controls else {}), **values}
-
-
-def picture(driver: CameraDriver, count: int = 4) -> np.ndarray:
-    """The main stream in grey, smoothed so that noise and a pixel's shift count little."""
-    request = latest(driver, count)
-    grey = cv2.cvtColor(request.array("main"), cv2.COLOR_BGR2GRAY).astype(np.float32)
-    request.release()
-    return cv2.GaussianBlur(grey, (0, 0), 3)
-
-
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation of two pictures: 1 for the same."""
-    spread = float(one.std() * other.std())
-    return 1.0 if spread == 0 else float(np.mean((one - one.mean()) * (other - other.mean()))) / spread
 
 
 def test_capabilities_are_complete(driver: CameraDriver, opened: Capabilities) -> None:
@@ -153,6 +114,27 @@ def test_all_streams_of_a_request_belong_together(driver: CameraDriver, opened: 
     with pytest.raises(KeyError):
         request.array("nonsense")
     request.release()
+
+
+def test_the_sensor_runs_in_the_mode_that_is_named(driver: CameraDriver, opened: Capabilities) -> None:
+    for number in {0, len(opened.modes) - 1}:
+        size = opened.modes[number].size
+        actual = driver.configure(
+            Configuration({"main": Stream((min(320, size[0]), min(240, size[1])), "RGB888")}, mode=number)
+        )
+        assert actual.mode == number
+        assert opened.mode_of(actual) == opened.modes[number]
+    with pytest.raises(CommandFailed):
+        driver.configure(Configuration({"main": MAIN}, mode=len(opened.modes)))
+
+
+def test_a_mode_that_is_not_named_is_told(driver: CameraDriver, opened: Capabilities) -> None:
+    if "raw" not in opened.features:
+        not_offered(f"{opened.model} has no raw stream")
+    for mode in opened.modes:
+        actual = driver.configure(Configuration({"main": Stream((320, 240), "RGB888"), "raw": Stream(mode.size, mode.format)}))
+        assert actual.streams["raw"].size == mode.size
+        assert opened.mode_of(actual) == mode
 
 
 def test_metadata_have_libcameras_names_and_units(driver: CameraDriver, opened: Capabilities) -> None:
@@ -351,6 +333,26 @@ def test_a_wait_is_bounded_and_can_be_ended(driver: CameraDriver, opened: Capabi
         request.release()
     assert time.monotonic() - began < 10
     held.release()
+
+
+@pytest.mark.parametrize("stop", ["configure", "close"])
+def test_it_is_stopped_while_no_frame_comes(stop: str, driver: CameraDriver, opened: Capabilities) -> None:
+    """As in a long exposure: somebody has asked for a frame, whose only buffer is held here."""
+    driver.configure(Configuration({"main": MAIN}, buffer_count=1))
+    held = latest(driver)
+    request = driver.next_request(0.3)
+    if request is not None:  # its frames need no buffers of ours
+        request.release()
+    call = driver.close if stop == "close" else lambda: driver.configure(Configuration({"main": Stream((320, 240), "RGB888")}))
+    stopper = threading.Thread(target=call, name="stopper")
+    stopper.start()
+    stopper.join(5)
+    waits = stopper.is_alive()
+    held.release()  # now a frame comes to one that waits for it
+    stopper.join(10)
+    assert not waits
+    if stop == "configure":
+        latest(driver).release()
 
 
 def test_it_can_be_closed_while_another_thread_waits(driver: CameraDriver, opened: Capabilities) -> None:

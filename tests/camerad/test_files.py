@@ -79,6 +79,31 @@ def test_a_picture_that_fails_leaves_nothing(store: FileStore, tmp_path: Path, m
     assert names_in(tmp_path / "pictures") == ["cam-00000002.jpg", "cam-00000002.json"]
 
 
+def test_what_another_daemon_writes_is_not_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock is the folder's, so another opening of it in this process is as good as one in another's."""
+    from observatory_camerad.outputs import files
+
+    write, tidied = files.write_atomic, []
+
+    def is_picture(name: str) -> bool:
+        return name.startswith("photo_") and name.endswith(".jpg")
+
+    def watched(path: Path, data: bytes) -> None:
+        half = path.with_name(f".{path.name}.abcdefgh")
+        half.touch()
+        tidied.append(files.tidy(tmp_path, is_picture))
+        half.unlink()
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_atomic", watched)
+    files.save(tmp_path, "photo_1.jpg", b"picture", {})
+    assert tidied == [False, False] and names_in(tmp_path) == ["photo_1.jpg", "photo_1.json"]
+    (tmp_path / ".photo_2.jpg.abcdefgh").touch()
+    (tmp_path / "photo_2.json").touch()
+    assert files.tidy(tmp_path, is_picture)
+    assert names_in(tmp_path) == ["photo_1.jpg", "photo_1.json"]
+
+
 def test_nothing_is_written_over(store: FileStore, tmp_path: Path) -> None:
     store.save("cam-00000001.jpg", b"old", {})
     with pytest.raises(CommandFailed, match=r"cam-00000001\.jpg exists already"):

@@ -53,7 +53,7 @@ def test_times_are_written_as_astropy_reads_them(nanoseconds: int) -> None:
 
 def test_a_raw_frame_is_read_back_pixel_for_pixel() -> None:
     pixels = np.random.default_rng(1).integers(0, 65536, (90, 160), np.uint16)
-    times = Exposure(NOW.wall_ns, NOW.wall_ns + 250_000_000, "FrameWallClock", 0.001)
+    times = Exposure(NOW.wall_ns, NOW.wall_ns + 250_000_000, "FrameWallClock", 0.001, NOW.boot_ns)
     data = fits.encode(pixels, METADATA, times, INSTRUMENT)
     with astropy_fits.open(io.BytesIO(data), checksum=True) as file:
         file.verify("exception")
@@ -81,8 +81,13 @@ def test_the_bayer_pattern_is_right_after_a_flip(hflip: int, vflip: int, pattern
     assert min(means["R"]) > max(means["G"]) > max(means["B"])
 
 
-def test_a_raw_frame_of_the_daemon(tmp_path: Path) -> None:
-    camerad = Camerad(tmp_path)
+@pytest.mark.parametrize(("size", "binning"), [((1280, 720), 2), (SIZE, 1)])
+def test_a_raw_frame_of_the_daemon(size: tuple[int, int], binning: int, tmp_path: Path) -> None:
+    """Its config names no sensor mode: the size of raw chooses it, and the header says which it was."""
+    live = {"stream": "lores", "size": [320, 180], "format": "YUV420"}
+    photo = {"stream": "main", "size": [640, 360], "format": "RGB888"}
+    raw = {"stream": "raw", "size": list(size), "format": "SRGGB12"}
+    camerad = Camerad(tmp_path, use_cases={"live": live, "photo": photo, "raw": raw})
     camerad.start()
     try:
         with camerad.connect() as camera:
@@ -90,8 +95,9 @@ def test_a_raw_frame_of_the_daemon(tmp_path: Path) -> None:
             assert job["state"] == "succeeded", job
             metadata = job["result"]["metadata"]
             with astropy_fits.open(camerad.output / job["result"]["name"]) as file:
-                assert file[0].data.shape == (720, 1280)
+                assert file[0].data.shape == size[::-1]
                 header = file[0].header
+                assert (header["BITDEPTH"], header["XBINNING"], header["XPIXSZ"]) == (12, binning, 2.0 * binning)
                 assert header["EXPTIME"] == metadata["ExposureTime"] / 1e6
                 start_s = (metadata["FrameWallClock_us"] - metadata["ExposureTime"]) / 1e6
                 assert Time(header["DATE-OBS"], scale="utc").unix == pytest.approx(start_s, abs=0.001)

@@ -24,7 +24,7 @@ from observatory_camerad.outputs.instrument import Instrument
 from observatory_camerad.outputs.metadata import strict_json
 from observatory_common.errors import CommandFailed
 
-TIMES = Exposure(1_800_000_000_123_456_789, 1_800_000_000_373_456_789, "FrameWallClock", 0.001)
+TIMES = Exposure(1_800_000_000_123_456_789, 1_800_000_000_373_456_789, "FrameWallClock", 0.001, 5_000_000_000)
 SITE = {"latitude": -28.7606, "longitude": 17.8816, "elevation": 2396.1}
 INSTRUMENT = Instrument("imx477", "picamera2", "1.2.3", 4056, 1.55, "RGGB", 12, SITE)
 METADATA: dict[str, Any] = {

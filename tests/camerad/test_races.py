@@ -14,7 +14,7 @@ import pytest
 import waiting
 from cameras import Camerad
 
-from observatory_common.errors import Blocked, InvalidArgument
+from observatory_common.errors import Blocked, CommandFailed, InvalidArgument, NotConnected
 from observatory_common.rpc.client import RemoteDaemon
 from observatory_common.storage import write_atomic
 
@@ -74,6 +74,42 @@ def test_a_recording_keeps_its_configuration_over_a_short_failure_of_the_camera(
         done = ended(camera, video)
         assert done["state"] == "succeeded" and done["result"]["duration_s"] > 3.5
         assert ended(camera, camera.take_photo())["state"] == "succeeded"  # and is let go again
+
+
+def test_a_recording_that_is_asked_for_without_a_camera_holds_nothing(camerad) -> None:
+    daemon = camerad(use_cases=UNMERGED)
+    with daemon.connect() as camera:
+        daemon.fault(gone=True)
+        waiting.until(lambda: camera.report_status()["state"] == "initializing", 10, "the failure")
+        with pytest.raises(NotConnected):
+            camera.start_video()
+        daemon.fault()
+        waiting.until(lambda: camera.report_status()["state"] == "idle", 10, "the camera")
+        taken = ended(camera, camera.take_photo())
+        assert taken["state"] == "succeeded", taken
+
+
+def test_a_recording_that_the_camera_refuses_holds_nothing_and_keeps_it_not_shut(camerad) -> None:
+    with camerad(use_cases={**UNMERGED, "video": {**LARGE, "mode": 0}}).connect() as camera:
+        with pytest.raises(CommandFailed, match="larger than sensor mode 0"):
+            camera.start_video()
+        camera.shutdown()
+        assert camera.initialize()["state"] == "idle"
+        taken = ended(camera, camera.take_photo())
+        assert taken["state"] == "succeeded", taken
+
+
+def test_a_photo_whose_time_comes_without_a_camera_is_lost(tmp_path: Path, camerad) -> None:
+    folder = tmp_path / "state" / "observatory" / "camerad" / "cam"
+    folder.mkdir(parents=True)
+    write_atomic(folder / "failures.json", json.dumps({"in_a_row": 20}).encode())  # so that it is tried once a minute
+    daemon = camerad()
+    with daemon.connect() as camera:
+        soon, later = camera.take_photo(at=in_s(1.5)), camera.take_photo(at=in_s(60))
+        daemon.fault(gone=True)
+        assert ended(camera, soon, 10)["state"] == "lost_device"
+        assert camera.wait(later["id"], 0)["state"] == "running"  # the camera may be back
+        daemon.fault()
 
 
 @pytest.mark.parametrize(

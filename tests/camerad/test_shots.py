@@ -238,6 +238,9 @@ def test_a_folder_must_lie_inside_the_roots(camera: RemoteDaemon, camerad: Camer
         ("save_settings", {"name": ""}),
         ("save_settings", {"name": 5}),
         ("save_settings", {"name": "a\nb"}),
+        ("save_settings", {"name": "a/b"}),
+        ("save_settings", {"name": "."}),
+        ("save_settings", {"name": ".."}),
         ("load_settings", {"name": "none such"}),
         ("delete_settings", {"name": "none such"}),
         ("histogram", {"stream": "fifth"}),
@@ -340,7 +343,8 @@ def test_settings_are_kept_over_a_restart_saved_loaded_and_reset(tmp_path: Path)
         assert again.report_status()["settings_changed"] is True
         again.delete_settings("night")
         again.reset_settings()
-        assert again.settings() == {"version": 1, "changed": False, "use_cases": {}, "controls": {}, "saved": []}
+        nothing = {"version": 1, "changed": False, "use_cases": {}, "controls": {}, "saved": [], "saved_at": {}}
+        assert again.settings() == nothing
     assert camerad.stop() == 0
 
 

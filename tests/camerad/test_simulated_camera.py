@@ -179,6 +179,37 @@ def test_frames_keep_their_grid_and_nothing_is_rendered_unasked() -> None:
     assert made.rendered == 1
 
 
+class HeldUpClocks(LeapingClocks):
+    """Clocks of a thread that is held up between two readings, now and then, for almost a frame."""
+
+    readings = 0
+
+    def boot_ns(self) -> int:
+        self.readings += 1
+        if self.readings % 5 == 0:
+            self.passed_ns += 30_000_000
+        return super().boot_ns()
+
+
+def test_a_thread_that_is_held_up_moves_no_stamp() -> None:
+    found = [request.metadata for request in frames(camera(clocks=HeldUpClocks()), 50)]
+    assert set(np.diff([metadata["SensorTimestamp"] for metadata in found])) == {33_333_000}
+    assert set(np.diff([metadata["FrameWallClock"] for metadata in found])) == {33_333_000}
+
+
+def test_two_clocks_are_read_at_one_instant_though_the_thread_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, held_up_ns = [5_000_000_000], iter([40_000_000, 2_000, 30_000_000])
+
+    def wall_ns() -> int:
+        now[0] += next(held_up_ns)
+        return 1_800_000_000_000_000_000 + now[0]
+
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: now[0])
+    monkeypatch.setattr(time, "time_ns", wall_ns)
+    found = timing.Clocks.now()
+    assert found.wall_ns - found.boot_ns == pytest.approx(1_800_000_000_000_000_000, abs=2_000)
+
+
 def test_frames_come_at_their_pace(machine_lag) -> None:
     made = camera(clocks=SystemClocks())
     began = time.monotonic()
@@ -239,6 +270,21 @@ def test_a_wait_for_a_frame_can_be_ended_from_another_thread() -> None:
 def test_configurations_that_it_cannot_have(wanted: Configuration) -> None:
     with pytest.raises(CommandFailed):
         camera().configure(wanted)
+
+
+@pytest.mark.parametrize(
+    ("main", "raw", "mode"),
+    [((640, 360), None, 0), ((1920, 1080), None, 1), ((640, 360), (1280, 720), 0), ((640, 360), SIZE, 1)],
+)
+def test_the_sizes_of_the_streams_choose_a_mode_that_nobody_names(main, raw, mode: int) -> None:
+    made = camera()
+    streams = {"main": Stream(main, "RGB888"), **({} if raw is None else {"raw": Stream(raw, "SRGGB12")})}
+    assert made.configure(Configuration(streams)).mode == mode
+    request = next(frames(made, 1))
+    assert request.array("main").shape == (*main[::-1], 3)
+    if raw is not None:
+        assert request.array("raw").shape == raw[::-1]
+    assert made.configure(Configuration(streams, mode=1)).mode == 1
 
 
 @pytest.mark.parametrize("mode", [0, 1])

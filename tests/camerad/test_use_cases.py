@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from observatory_camerad.acquisition.effects import Effect, Settling
-from observatory_camerad.acquisition.use_cases import Transform, UseCase, merged, satisfied, standing
-from observatory_camerad.drivers.base import Stream
+from observatory_camerad.acquisition.use_cases import Transform, UseCase, defaults, merged, satisfied, standing
+from observatory_camerad.drivers.base import Capabilities, SensorMode, Stream
 from observatory_common.errors import CommandFailed
 
 NONE = Transform()
@@ -57,6 +59,25 @@ def test_the_standing_configuration_has_the_live_view_and_what_goes_with_it() ->
     assert [name for name, case in cases.items() if satisfied(for_video, case)] == ["live", "raw", "video"]
     with pytest.raises(CommandFailed, match="video cannot be had"):
         standing(cases, NONE, ["photo", "video"])
+
+
+def test_that_no_use_case_names_a_mode_is_not_mode_0() -> None:
+    whatever = standing({"live": LIVE, "video": VIDEO}, NONE)
+    assert whatever.mode is None
+    assert not satisfied(whatever, replace(VIDEO, mode=0))
+    named = standing({"live": LIVE, "video": replace(VIDEO, mode=0)}, NONE)
+    assert named.mode == 0
+    assert satisfied(named, VIDEO)
+
+
+def test_without_use_cases_raw_has_the_largest_mode_of_the_most_bits() -> None:
+    modes = tuple(
+        SensorMode(size, bits, f"SRGGB{bits}", (0, 0, 3280, 2464), 1, (1, 1))
+        for bits in (8, 10)
+        for size in ((1640, 1232), (3280, 2464))
+    )
+    found = Capabilities("x", "x", "x", (3280, 2464), None, "RGGB", modes, {}, {}, frozenset({"raw"}))
+    assert defaults(found, {})["raw"] == UseCase("raw", (3280, 2464), "SRGGB10", 3)
 
 
 def test_a_camera_always_has_a_main_stream() -> None:

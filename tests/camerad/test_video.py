@@ -71,6 +71,16 @@ def test_the_bit_rate_is_kept() -> None:
     assert 150_000 < sum(sizes[30:]) * 8 < 800_000
 
 
+@pytest.mark.parametrize("height", [268, 270])
+def test_colours_stand_where_they_were_whatever_the_height(height: int) -> None:
+    grey = np.full((height * 3 // 2, 480), 128, np.uint8)
+    grey[:height] = np.linspace(16, 235, 480)
+    encoder = H264Encoder((480, height))
+    picture = videos.decoded(encoder.encode(grey, "YUV420", 1))[0]
+    assert picture.shape == (height, 480, 3)
+    assert np.ptp(picture.astype(int), axis=2).max() < 12, "grey is grey"
+
+
 def test_odd_sizes_lose_a_row_and_a_column() -> None:
     odd = np.zeros((101, 75, 3), np.uint8)
     encoder = H264Encoder((74, 100), X264)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,24 @@ def test_the_bare_stream_plays(stream: VideoStream, tmp_path: Path) -> None:
 
     with av.open(str(tmp_path / "a.h264")) as container:
         assert len(list(container.decode(video=0))) == 20
+
+
+def test_who_is_told_of_the_end_may_begin_the_next(stream: VideoStream, tmp_path: Path) -> None:
+    following: list[Future[Recording]] = []
+    with ThreadPoolExecutor(1) as somebody:
+
+        def ended(_: RecordingResult) -> None:
+            following.append(somebody.submit(stream.record, tmp_path / "b.mp4", NO_RESERVE))
+            wait(following, 5)
+
+        recording = stream.record(tmp_path / "a.mp4", NO_RESERVE, on_end=ended)
+        feed(stream, range(5))
+        result_of(recording)
+        waiting.until(lambda: bool(following), 5, "the end to be told")
+        begun = following[0].result(5)
+    feed(stream, range(5, 10))
+    result = result_of(begun)
+    assert (result.frames, result.error, names_in(tmp_path)) == (5, None, ["a.mp4", "b.mp4"])
 
 
 def test_a_recording_while_somebody_watches_starts_at_a_key_frame(stream: VideoStream, tmp_path: Path) -> None:

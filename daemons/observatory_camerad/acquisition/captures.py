@@ -9,10 +9,11 @@ from typing import Any
 
 from observatory_camerad.acquisition.frames import Frame
 from observatory_camerad.acquisition.shots import Shot
-from observatory_camerad.acquisition.timing import iso
-from observatory_camerad.acquisition.use_cases import UseCase
+from observatory_camerad.acquisition.timing import Exposure, iso
+from observatory_camerad.acquisition.use_cases import UseCase, satisfied
 from observatory_camerad.acquisition.worker import Worker
 from observatory_camerad.drivers.base import Capabilities
+from observatory_camerad.outputs import disk
 from observatory_camerad.outputs.encoders import picture_encoder, raw_encoder
 from observatory_camerad.outputs.files import FileStore
 from observatory_camerad.outputs.instrument import Instrument
@@ -26,7 +27,9 @@ from observatory_common.errors import CommandFailed, ObservatoryError
 class Wish:
     """What a shot should become. `raw_format` adds the raw frame of the same request to a photo.
 
-    `notes` go into the metadata's own section; `at_ns` is when the exposure should start, since 1970.
+    `notes` go into the metadata's own section; `at_ns` is when the exposure should start, since 1970 (`at_boot_ns`: since the
+    boot, whatever the time is set to). `named` is told in the camera's thread when it was, and gives the name for `folder` and
+    further notes; it may raise CommandFailed.
     """
 
     kind: str
@@ -35,6 +38,8 @@ class Wish:
     folder: Path | None = None
     at_ns: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    named: Callable[[Exposure], tuple[str, Mapping[str, Any]]] | None = None
+    at_boot_ns: int | None = None
 
 
 class Captures:
@@ -75,9 +80,17 @@ class Captures:
             )
         return tuple(known[name] for name in names)
 
+    def is_ready_for(self, wish: Wish) -> bool:
+        """Whether the camera runs as a wish needs it, so that its frame is the next. Raises CommandFailed as `cases`."""
+        running = self._worker.wanted_configuration
+        return running is not None and all(satisfied(running, case) and not case.controls for case in self.cases(wish))
+
     def require_room(self, wish: Wish) -> None:
         """Make room by the rules of retention. Raises CommandFailed, before the shutter, if there is none."""
         size = sum(case.size[0] * case.size[1] * (2 if case.stream == "raw" else 3) for case in self.cases(wish))
+        if wish.named is not None and wish.folder is not None:
+            disk.require_room(wish.folder, size)
+            return
         self._retention.apply(size)
         self._files.require_room(size, wish.folder)
 
@@ -98,7 +111,7 @@ class Captures:
                 self._writer.add(taken, outcome)
             captured()
 
-        shot = Shot(cases, taken, outcome.failed, wish.at_ns, lambda: self._writer.has_room)
+        shot = Shot(cases, taken, outcome.failed, wish.at_ns, lambda: self._writer.has_room, at_boot_ns=wish.at_boot_ns)
         self._worker.take(shot)
         return shot
 
@@ -112,6 +125,7 @@ class Captures:
         if wish.raw_format is not None:  # the picture appears last
             encoders = dict(reversed(encoders.items()))
         times = frame.exposure
+        stem, notes = (None, {}) if wish.named is None else wish.named(times)
         own = {
             "camera": self._camera,
             "model": instrument.camera,
@@ -122,11 +136,12 @@ class Captures:
             "time_source": times.source,
             "time_error_s": times.error_s,
             **wish.notes,
+            **notes,
         }
         if wish.at_ns is not None:
             own["at"] = iso(wish.at_ns) + "Z"
             own["after_at_us"] = (times.start_ns - wish.at_ns) // 1000
-        return Taken(wish.kind, times.start_ns, encoders, {**frame.metadata, "observatory": own}, wish.folder)
+        return Taken(wish.kind, times.start_ns, encoders, {**frame.metadata, "observatory": own}, wish.folder, stem)
 
     def _encoder(self, ending: str, stream: str, frame: Frame, instrument: Instrument) -> Callable[[], bytes]:
         actual = frame.configuration.streams[stream]
@@ -136,8 +151,7 @@ class Captures:
         return picture_encoder(ending, pixels, actual.format, metadata, times, instrument)
 
     def _instrument(self, found: Capabilities, frame: Frame) -> Instrument:
-        number = frame.configuration.mode
-        mode = found.modes[number] if number < len(found.modes) else None
+        mode = found.mode_of(frame.configuration)
         return Instrument(
             camera=found.model,
             driver=found.driver,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +27,7 @@ class Inbox:
     def add_shot(self, shot: Shot) -> None:
         """Have a frame taken. Raises Blocked if too many wait."""
         with self._lock:
-            soon_ns = time.time_ns() + _SOON_NS
-            if sum((other.at_ns or 0) < soon_ns for other in self._shots) >= MOST_SHOTS or len(self._shots) >= _MOST_IN_ALL:
+            if sum(other.ahead_ns < _SOON_NS for other in self._shots) >= MOST_SHOTS or len(self._shots) >= _MOST_IN_ALL:
                 raise Blocked(f"{MOST_SHOTS} shots wait already", value=MOST_SHOTS, allowed=f"at most {MOST_SHOTS}")
             shot.after_change = self._changes
             self._shots.append(shot)
@@ -69,15 +67,14 @@ class Inbox:
             return [order.number for order in self._orders if isinstance(order, Change)]
 
     def shots(self) -> list[Shot]:
-        """Those that wait; the cancelled ones are dropped."""
+        """Those that wait."""
         with self._lock:
-            self._shots = [shot for shot in self._shots if not shot.cancelled]
             return list(self._shots)
 
     def has(self, shot: Shot) -> bool:
         """Whether it still waits."""
         with self._lock:
-            return shot in self._shots and not shot.cancelled
+            return shot in self._shots
 
     def remove(self, shot: Shot) -> bool:
         """Take a shot out; False if it is not in there any more."""
@@ -85,7 +82,7 @@ class Inbox:
             if shot not in self._shots:
                 return False
             self._shots.remove(shot)
-            return not shot.cancelled
+            return True
 
     def wait_for(self, older: int, newer: int) -> None:
         """A change has taken the place of another: who waits for that one waits for this."""
@@ -96,13 +93,11 @@ class Inbox:
 
     def fail(self, error: ObservatoryError, all_shots: bool) -> None:
         """The camera has gone: what waits ends with an error; unless `all_shots`, not shots at a time that is still to come."""
-        now_ns = time.time_ns()
         with self._lock:
-            lost = [shot for shot in self._shots if all_shots or shot.at_ns is None or shot.at_ns <= now_ns]
+            lost = [shot for shot in self._shots if all_shots or shot.ahead_ns == 0]
             self._shots = [shot for shot in self._shots if shot not in lost]
             orders, self._orders = self._orders, []
         for shot in lost:
-            if not shot.cancelled:
-                shot.lost(error)
+            shot.lost(error)
         for order in orders:
             order.done.set_exception(error)

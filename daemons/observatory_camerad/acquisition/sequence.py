@@ -32,6 +32,7 @@ log = logging.getLogger("camerad.sequence")
 _LOOK_EVERY_S = 0.2
 _MOST_UNWRITTEN = 3
 _BEYOND_ITS_FRAME_S = 20.0  # within which a frame that was asked for is there, or lost
+_WRITTEN_WITHIN_S = 60.0  # at the end, the next of those that wait: a slow disk is waited for, one that hangs is not
 
 
 class Sequences:
@@ -177,17 +178,16 @@ class _Run:
             self._thread.join(deadline_s)
 
     def _work(self, job: Job) -> None:
-        error: ObservatoryError | None = None
-        try:
-            self._shoot_all(job)
-            self._wait(lambda: self._unwritten == 0, _BEYOND_ITS_FRAME_S)
-            error = self._error
-        except ObservatoryError as failure:
-            error = failure
-        except Exception as failure:
-            log.exception("unexpected error in a sequence")
-            error = CommandFailed(f"the sequence failed: {failure}")
-        self._ended(job, "failed" if error is not None else self._how, error)
+        steps: tuple[Callable[[], None], ...] = (lambda: self._shoot_all(job), self._wait_for_writer)
+        for step in steps:  # what was taken is counted, whatever has failed
+            try:
+                step()
+            except ObservatoryError as failure:
+                self._error = self._error or failure
+            except Exception as failure:
+                log.exception("unexpected error in a sequence")
+                self._error = self._error or CommandFailed(f"the sequence failed: {failure}")
+        self._ended(job, "failed" if self._error is not None else self._how, self._error)
 
     def _shoot_all(self, job: Job) -> None:
         state = self._journal.state
@@ -202,7 +202,7 @@ class _Run:
             notes = {"sequence": state.id}
             wish = Wish(state.kind, state.format, folder=folder, notes=notes)
             self._captures.require_room(wish)
-            self._shoot(wish, job)
+            self._shoot(wish, job, state.id)
 
     def _left(self, state: SequenceState) -> float:
         now = self._journal.state
@@ -217,19 +217,19 @@ class _Run:
         self._stopping.wait(max(begun + slot * interval_s - time.monotonic(), 0))
         return slot + 1
 
-    def _shoot(self, wish: Wish, job: Job) -> None:
+    def _shoot(self, wish: Wish, job: Job, id: str) -> None:
         """One shot; when the camera is lost, wait until it is back, or told to stop."""
         captured = threading.Event()
         with self._changed:
             self._unwritten += 1
         outcome = Outcome(
-            written=lambda result: self._written(result["name"], job, captured),
+            written=lambda result: self._written(id, result["name"], job, captured),
             failed=lambda error: self._failed(error, captured),
-            before=self._journal.writing,
+            before=lambda name: self._journal.writing(id, name),
         )
         try:
             shot = self._captures.shoot(wish, outcome, captured.set)
-        except (NotConnected, DeviceLost) as error:
+        except ObservatoryError as error:
             self._failed(error, captured)
             self._stopping.wait(_LOOK_EVERY_S)
             return
@@ -244,8 +244,16 @@ class _Run:
                     self._failed(DeviceLost("the frame has not come"), captured)
                 return  # else it is being taken, or was lost, and its outcome is told
 
-    def _written(self, name: str, job: Job, captured: threading.Event) -> None:
-        state = self._journal.written(name)
+    def _wait_for_writer(self) -> None:
+        """Until all is written, or has failed. Raises CommandFailed if that does not get on."""
+        with self._changed:
+            while self._unwritten > 0:
+                if not self._changed.wait(_WRITTEN_WITHIN_S):
+                    waiting = f"{self._unwritten} of its frames are not written"
+                    raise CommandFailed(f"{waiting}: nothing has been for {_WRITTEN_WITHIN_S:g} s")
+
+    def _written(self, id: str, name: str, job: Job, captured: threading.Event) -> None:
+        state = self._journal.written(id, name)
         if state is not None and state.limit:
             job.progress(state.taken / state.limit)
         self._settled()

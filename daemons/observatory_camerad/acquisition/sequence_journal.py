@@ -65,17 +65,21 @@ class SequenceJournal:
         """A new one."""
         self._save(state)
 
-    def writing(self, name: str) -> None:
-        """Before a file of it is written."""
+    def writing(self, id: str, name: str) -> None:
+        """Before a file of the sequence `id` is written. Of one that is over, nothing is noted."""
         with self._lock:
-            if self._state is not None:
+            if self._state is not None and self._state.id == id:
                 self._save(replace(self._state, writing=name))
 
-    def written(self, name: str) -> SequenceState | None:
-        """A file is there. (On disk with the next name, or the end: until then `writing` says it.)"""
+    def written(self, id: str, name: str) -> SequenceState | None:
+        """A file of the sequence `id` is there. (On disk with the next name, or the end: until then `writing` says it.)
+
+        None of one that is over.
+        """
         with self._lock:
-            if self._state is not None:
-                self._state = _with_written(self._state, name)
+            if self._state is None or self._state.id != id:
+                return None
+            self._state = _with_written(self._state, name)
             return self._state
 
     def end(self) -> None:

@@ -142,11 +142,19 @@ class Session:
             error = self._why_not(shot, frame)
             if self._inbox.remove(shot):
                 if error is None:
-                    shot.taken(frame)
+                    self._hand_over(shot, frame)
                 else:
                     shot.lost(error)
         if self._special is not None and not self._inbox.has(self._special):  # taken, or cancelled
             self._restore(self._special)
+
+    def _hand_over(self, shot: Shot, frame: Frame) -> None:
+        """Whatever goes wrong, as a lack of memory, is told to this shot and costs nobody else the camera."""
+        try:
+            shot.taken(frame)
+        except Exception as error:
+            log.exception("unexpected error while a frame was taken")
+            shot.lost(CommandFailed(f"the frame could not be taken: {error}"))
 
     def _why_not(self, shot: Shot, frame: Frame) -> ObservatoryError | None:
         """Why a frame will not do for a shot that it has come for."""
@@ -172,7 +180,7 @@ class Session:
         for shot in self._inbox.shots():
             if self._fits(shot) and not self._needs_controls(shot):
                 continue
-            if shot.at_ns is not None and shot.at_ns - time.time_ns() > _PREPARE_BEFORE_NS:
+            if shot.ahead_ns > _PREPARE_BEFORE_NS:
                 continue
             try:
                 self._make_fit(shot)
@@ -263,6 +271,10 @@ class Session:
             self._standing = before
             order.done.set_exception(error)
             self._configure(before)
+        except Exception as error:  # the session ends with it
+            told = error if isinstance(error, ObservatoryError) else CommandFailed(f"it was not configured: {error!r}")
+            order.done.set_exception(told)
+            raise
         else:
             order.done.set_result(self._actual)
         if special is not None:  # it is made to fit again, or refused

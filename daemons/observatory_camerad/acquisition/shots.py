@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from observatory_camerad.acquisition.frames import Frame
+from observatory_camerad.acquisition.timing import Clocks
 from observatory_camerad.acquisition.use_cases import UseCase
 from observatory_camerad.drivers.base import Configuration
 from observatory_common.errors import ObservatoryError
@@ -21,8 +22,9 @@ _WITHIN_FRAMES = 40
 class Shot:
     """A frame that somebody waits for: `taken` or `lost` is called once, in the camera's thread, and must be quick.
 
-    `at_ns` (since 1970) is when its exposure should start: of all frames the one that starts nearest to it. Without use
-    cases any frame will do. While `has_room` is false it waits.
+    `at_ns` (since 1970) is when its exposure should start: of all frames the one that starts nearest to it; `at_boot_ns`
+    is the same by the clock since the boot, for who keeps an interval whatever the time is set to. Without use cases any
+    frame will do. While `has_room` is false it waits.
     """
 
     cases: tuple[UseCase, ...]
@@ -30,27 +32,42 @@ class Shot:
     lost: Callable[[ObservatoryError], None]
     at_ns: int | None = None
     has_room: Callable[[], bool] = field(default=lambda: True)
-    cancelled: bool = False
     #: The number of the last change of controls that it must wait for.
     after_change: int = 0
+    at_boot_ns: int | None = None
 
     def __post_init__(self) -> None:
         self.controls: dict[str, Any] = {name: value for case in self.cases for name, value in case.controls.items()}
         self._since = time.monotonic()
 
+    @property
+    def ahead_ns(self) -> int:
+        """For how long its time is still to come; 0 for one at any time."""
+        now = Clocks.now()
+        return max(self._after(now.wall_ns, now.boot_ns) or 0, 0)
+
+    def _after(self, wall_ns: int, boot_ns: int) -> int | None:
+        """How long its time is after a moment by both clocks; None for one at any time."""
+        if self.at_boot_ns is not None:
+            return self.at_boot_ns - boot_ns
+        return None if self.at_ns is None else self.at_ns - wall_ns
+
+    def _after_frame(self, frame: Frame) -> int | None:
+        return self._after(frame.exposure.start_ns, frame.exposure.start_boot_ns)
+
     def due(self, frame: Frame) -> bool:
         """Whether this is its frame."""
-        return self.at_ns is None or frame.exposure.start_ns >= self.at_ns - frame.duration_s * 5e8
+        after_ns = self._after_frame(frame)
+        return after_ns is None or after_ns <= frame.duration_s * 5e8
 
     def is_late(self, frame: Frame) -> bool:
         """Whether its time is over by more than a frame."""
-        late_ns = frame.duration_s * 1.5e9 + 1e8
-        return self.at_ns is not None and frame.exposure.start_ns > self.at_ns + late_ns
+        after_ns = self._after_frame(frame)
+        return after_ns is not None and -after_ns > frame.duration_s * 1.5e9 + 1e8
 
     def has_expired(self, frame_s: float) -> bool:
         """Whether it has waited longer than any camera takes."""
-        ahead_s = 0.0 if self.at_ns is None else max((self.at_ns - time.time_ns()) / 1e9, 0.0)
-        if ahead_s > 0:
+        if self.ahead_ns > 0:
             self._since = time.monotonic()
         return time.monotonic() - self._since > _WITHIN_S + _WITHIN_FRAMES * frame_s
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from observatory_common.timestamps import boot_and_wall_ns
 
 _AGREE_NS = 1_000_000_000
 
@@ -21,19 +22,22 @@ class Clocks:
     @classmethod
     def now(cls) -> Clocks:
         """Both, as near to one instant as can be had."""
-        before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        wall_ns = time.time_ns()
-        return cls(wall_ns, (before + time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 2)
+        boot_ns, wall_ns = boot_and_wall_ns()
+        return cls(wall_ns, boot_ns)
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """Start and end of an exposure in nanoseconds since 1970, which clock says so, and how sure that is."""
+    """Start and end of an exposure in nanoseconds since 1970, which clock says so, and how sure that is.
+
+    `start_boot_ns` is its start since the boot: that clock is never set.
+    """
 
     start_ns: int
     end_ns: int
     source: str
     error_s: float
+    start_boot_ns: int
 
 
 def exposure(metadata: Mapping[str, Any], clocks: Clocks) -> Exposure:
@@ -50,11 +54,13 @@ def exposure(metadata: Mapping[str, Any], clocks: Clocks) -> Exposure:
     by_boot = clocks.wall_ns if boot_ns is None else clocks.wall_ns - (clocks.boot_ns - boot_ns)
     for candidate in () if wall is None else (wall, wall * 1000):
         if abs(candidate - by_boot) < _AGREE_NS:
-            return Exposure(candidate - exposure_ns, candidate, "FrameWallClock", error_s)
+            since_boot_ns = candidate - clocks.wall_ns + clocks.boot_ns if boot_ns is None else boot_ns
+            return Exposure(candidate - exposure_ns, candidate, "FrameWallClock", error_s, since_boot_ns - exposure_ns)
     if boot_ns is not None:
-        return Exposure(by_boot - exposure_ns, by_boot, "CLOCK_BOOTTIME", error_s)
+        return Exposure(by_boot - exposure_ns, by_boot, "CLOCK_BOOTTIME", error_s, boot_ns - exposure_ns)
     frame_ns = round(metadata.get("FrameDuration", 0) * 1000)  # between its end and now lies at least its own transfer
-    return Exposure(by_boot - frame_ns - exposure_ns, by_boot - frame_ns, "system clock", 0.1 + frame_ns / 1e9)
+    end_ns, start_boot_ns = by_boot - frame_ns, clocks.boot_ns - frame_ns - exposure_ns
+    return Exposure(end_ns - exposure_ns, end_ns, "system clock", 0.1 + frame_ns / 1e9, start_boot_ns)
 
 
 def iso(moment_ns: int) -> str:

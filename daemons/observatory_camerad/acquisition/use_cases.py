@@ -62,7 +62,7 @@ def merged(cases: Iterable[UseCase], transform: Transform) -> Configuration | No
             return None
     elif "raw" in streams and "main" not in streams:
         streams["main"] = Stream(_scaled(streams["raw"].size, _LIVE_WIDTH), "RGB888")
-    return Configuration(streams, mode or 0, buffer_count, transform.hflip, transform.vflip)
+    return Configuration(streams, mode, buffer_count, transform.hflip, transform.vflip)
 
 
 def standing(cases: Mapping[str, UseCase], transform: Transform, first: Iterable[str] = ()) -> Configuration:
@@ -98,7 +98,7 @@ def defaults(found: Capabilities, configured: Mapping[str, UseCase]) -> dict[str
     too large to be encoded, else at most 1920 wide.
     """
     modes = found.modes
-    best = max(range(len(modes)), key=lambda n: modes[n].size[0] * modes[n].size[1]) if modes else None
+    best = max(range(len(modes)), key=lambda n: (modes[n].size[0] * modes[n].size[1], modes[n].bit_depth), default=None)
     whole = modes[best].size if best is not None else found.sensor_size
     pace = _pace(found)
     cases = {

@@ -189,6 +189,8 @@ class Worker:
 
     def reconfigure(self, wanted: Configuration, held: bool = False) -> Reconfiguration:
         """Have another standing configuration; while it is held, no shot may leave it. Raises NotConnected."""
+        if held:
+            self.require()  # without a camera nothing is held, and a hold is let go
         self._held = wanted if held else None
         self.require()
         self.use_cases_refused = None
@@ -246,8 +248,12 @@ class Worker:
         """As set, else as configured, else as the camera itself would have it: no setting may keep it shut."""
         held = self._held
         if held is not None:
-            session.configure(held, held=True)
-            return
+            try:
+                session.configure(held, held=True)
+            except CommandFailed as error:  # another camera may stand in its place
+                log.error("the configuration of the recording cannot be had: %s", error)
+            else:
+                return
         ways = [
             ("the use cases that were set", self._settings.use_cases()),
             ("the configured use cases", self._settings.configured()),
@@ -305,6 +311,7 @@ class Worker:
         until = time.monotonic() + pause_s
         while self._wanted and not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
             self._progress_at = time.monotonic()
+            self._inbox.fail(DeviceLost(f"the camera was lost: {self.last_error}"), all_shots=False)  # whose time has come
             self._woken.wait(min(left_s, _LOOK_EVERY_S))
 
     def _shut(self, session: Session | None) -> None:

@@ -69,6 +69,11 @@ class Capabilities:
     #: After so many further frames a changed control is surely in effect, if the driver has taken it.
     control_delay_frames: int = 8
 
+    def mode_of(self, configuration: Configuration) -> SensorMode | None:
+        """The sensor mode of a configuration as the driver returned it, if that is known."""
+        number = configuration.mode
+        return self.modes[number] if number is not None and number < len(self.modes) else None
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -80,10 +85,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class Configuration:
-    """How a camera is set up: its streams by name, the sensor mode's number, buffers, flips."""
+    """How a camera is set up: its streams by name, the sensor mode's number, buffers, flips.
+
+    A mode of None: any will do, or in what a driver returns, it does not know which.
+    """
 
     streams: Mapping[str, Stream]
-    mode: int = 0
+    mode: int | None = None
     buffer_count: int = 4
     hflip: bool = False
     vflip: bool = False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from observatory_camerad.drivers.base import (
@@ -44,6 +47,7 @@ class Picamera2Driver(CameraDriver):
         self._tuning_file = tuning_file
         self._camera: Any = None
         self._job: Any = None
+        self._modes: tuple[SensorMode, ...] = ()
         self._interrupted = threading.Event()
 
     def open(self) -> Capabilities:
@@ -63,29 +67,29 @@ class Picamera2Driver(CameraDriver):
 
     def close(self) -> None:
         """Stop and let go."""
-        camera, self._camera, self._job = self._camera, None, None
+        camera, self._camera = self._camera, None
         if camera is not None:
             try:
-                camera.stop()
+                self._stop(camera)
             except RuntimeError as error:
                 raise DeviceLost(f"the camera does not stop: {error}") from error
             finally:
                 camera.close()
 
     def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
-        """Stop, configure, start; sizes and formats come back as libcamera has adjusted them."""
+        """Stop, configure, start; sizes, formats and mode come back as libcamera has adjusted them."""
         from libcamera import Transform
 
         camera = self._require()
+        sensor = self._sensor(wanted.mode)
         streams = {name: {"size": s.size, "format": s.format} for name, s in wanted.streams.items()}
         try:
-            if camera.started:
-                camera.stop()
-            self._job = None
+            self._stop(camera)
             configuration = camera.create_preview_configuration(
                 main=streams["main"],
                 lores=streams.get("lores"),
                 raw=streams.get("raw"),
+                sensor=sensor,
                 buffer_count=wanted.buffer_count,
                 transform=Transform(hflip=wanted.hflip, vflip=wanted.vflip),
             )
@@ -97,7 +101,8 @@ class Picamera2Driver(CameraDriver):
         taken = camera.camera_configuration()
         actual = {name: Stream(tuple(taken[name]["size"]), str(taken[name]["format"])) for name in streams}
         transform = taken["transform"]
-        return Configuration(actual, wanted.mode, taken["buffer_count"], bool(transform.hflip), bool(transform.vflip))
+        mode = self._number_of(taken.get("sensor"))
+        return Configuration(actual, mode, taken["buffer_count"], bool(transform.hflip), bool(transform.vflip))
 
     def set_controls(self, values: Mapping[str, Any]) -> None:
         """Queue them for the next request."""
@@ -134,6 +139,29 @@ class Picamera2Driver(CameraDriver):
             raise NotConnected("the camera is not open")
         return self._camera
 
+    def _stop(self, camera: Any) -> None:
+        """Stop it at once: Picamera2 does one thing after the other, and would first wait for the frame that was asked for."""
+        job, self._job = self._job, None
+        if job is not None:
+            camera.cancel_all_and_flush()
+            with suppress(CancelledError, TimeoutError, RuntimeError):
+                job.get_result(timeout=_SLICE_S).release()  # it may have come already
+        if camera.started:
+            camera.stop()
+
+    def _sensor(self, number: int | None) -> dict[str, Any]:
+        """What to ask of the sensor: nothing where no mode is named, then Picamera2 goes by the size of raw, else of main."""
+        if number is None or not self._modes:
+            return {}
+        if not 0 <= number < len(self._modes):
+            raise CommandFailed(f"there is no sensor mode {number}, expected 0 to {len(self._modes) - 1}", value=number)
+        return {"output_size": self._modes[number].size, "bit_depth": self._modes[number].bit_depth}
+
+    def _number_of(self, sensor: Mapping[str, Any] | None) -> int | None:
+        """The number of the mode that libcamera has taken."""
+        taken = (tuple(sensor["output_size"]), sensor["bit_depth"]) if sensor else None
+        return next((n for n, mode in enumerate(self._modes) if (mode.size, mode.bit_depth) == taken), None)
+
     def _capabilities(self, found: Mapping[str, Any]) -> Capabilities:
         camera = self._camera
         properties = camera.camera_properties
@@ -141,7 +169,7 @@ class Picamera2Driver(CameraDriver):
             name: control_info(name, low, high, default, _values_of(name))
             for name, (low, high, default) in camera.camera_controls.items()
         }
-        modes = tuple(_mode(mode) for mode in camera.sensor_modes if "size" in mode)
+        modes = self._modes = tuple(_mode(mode) for mode in camera.sensor_modes if "size" in mode)
         size = tuple(properties.get("PixelArraySize") or max((mode.size for mode in modes), default=(0, 0)))
         cell = properties.get("UnitCellSize")
         raw_formats = tuple(dict.fromkeys(mode.format for mode in modes))
@@ -171,19 +199,42 @@ class _Picamera2Request(Request):
         self.metadata = request.get_metadata()
 
     def array(self, stream: str) -> np.ndarray:
-        """The pixels of a stream; raw ones as the 16-bit numbers that its bytes are."""
+        """The pixels of a stream; raw ones as the 16-bit numbers that its bytes are, less the zeros below a Pi 5's."""
         import numpy as np
 
-        if stream not in self._request.config or self._request.config[stream] is None:
+        config = self._request.config
+        if stream not in config or config[stream] is None:
             raise KeyError(stream)
         pixels: np.ndarray = self._request.make_array(stream)
-        return pixels.view(np.uint16) if stream == "raw" and pixels.dtype == np.uint8 else pixels
+        if stream == "raw" and pixels.dtype == np.uint8:
+            if depth_of(config["raw"]["format"]) == 8:
+                return pixels.astype(np.uint16)
+            pixels = pixels.view(np.uint16)
+            if padding := padding_bits(config["raw"]["format"], config.get("sensor")):
+                pixels >>= padding
+        return pixels
 
     def release(self) -> None:
         """Give the buffers back."""
         request, self._request = self._request, None
         if request is not None:
             request.release()
+
+
+def padding_bits(raw_format: str, sensor: Mapping[str, Any] | None) -> int:
+    """How many zeros are below the sensor's bits in the numbers of an unpacked raw format, such as SRGGB16.
+
+    A Pi 5 fills 16 bits from the top, older ones do not: "Unpacked format details" of Raspberry Pi's camera documentation,
+    https://www.raspberrypi.com/documentation/computers/camera_software.html.
+    """
+    depth = depth_of(raw_format)
+    return 0 if depth is None or not sensor else max(depth - sensor["bit_depth"], 0)
+
+
+def depth_of(raw_format: str) -> int | None:
+    """Bits of a number of an unpacked raw format, 12 of SRGGB12; None of any other format."""
+    found = re.fullmatch(r"S?[RGB]+(\d+)", raw_format)
+    return None if found is None else int(found[1])
 
 
 def control_info(name: str, minimum: Any, maximum: Any, default: Any, values: Mapping[str, int]) -> ControlInfo:

@@ -104,18 +104,19 @@ class V4l2Driver(CameraDriver):
     def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
         """Any even size up to the source's. Raises CommandFailed, and what `open` raises if another mode is taken."""
         self._require()
-        if not 0 <= wanted.mode < len(self._modes):
-            raise CommandFailed(f"there is no mode {wanted.mode}, expected 0 to {len(self._modes) - 1}", value=wanted.mode)
-        mode = self._modes[wanted.mode]
+        number = wanted.mode or 0
+        if not 0 <= number < len(self._modes):
+            raise CommandFailed(f"there is no mode {number}, expected 0 to {len(self._modes) - 1}", value=number)
+        mode = self._modes[number]
         streams = {name: _stream(name, stream, mode.size) for name, stream in wanted.streams.items()}
-        if wanted.mode != self._mode:
+        if number != self._mode:
             self._configuration = None
             self._stop()
-            self._mode = wanted.mode
+            self._mode = number
             self._start(lambda: mode)
         with self._changed:
             self._require().take()  # it was captured before
-        self._configuration = Configuration(streams, wanted.mode, wanted.buffer_count, wanted.hflip, wanted.vflip)
+        self._configuration = Configuration(streams, number, wanted.buffer_count, wanted.hflip, wanted.vflip)
         self.set_controls(controls or {})
         return self._configuration
 

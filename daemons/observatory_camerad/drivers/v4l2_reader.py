@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from observatory_camerad.drivers.base import SensorMode, Size
 from observatory_common.errors import DeviceLost, NotConnected, ObservatoryError
+from observatory_common.timestamps import boot_and_wall_ns
 
 if TYPE_CHECKING:
     import cv2
@@ -176,7 +177,7 @@ class Reader:
             if self._source.kind == "device" and self._frame_us_changed:
                 self._set_rate(capture)
             pixels = self._frame(capture)
-            boot_ns, wall_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns()
+            boot_ns, wall_ns = boot_and_wall_ns()
             captured = Captured(pixels, boot_ns, wall_ns, self._duration_us(boot_ns), self._readings())
             with self._changed:
                 self._newest = captured

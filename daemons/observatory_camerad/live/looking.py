@@ -48,15 +48,15 @@ def histogram(parts: Parts, stream: Any) -> dict[str, Any]:
     try:
         seen = done.result(_FRAME_WITHIN_S)
     except TimeoutError:
-        shot.cancelled = True
+        parts.worker.cancel(shot)
         raise TimedOut(f"no frame within {_FRAME_WITHIN_S:g} s") from None
     frame: Frame = seen["frame"]
     if name != "raw":
         counted = histograms.of_picture(seen["pixels"], seen["format"])
     else:
         width, height = seen["size"]
-        mode = frame.configuration.mode
-        bits = found.modes[mode].bit_depth if mode < len(found.modes) else 16
+        mode = found.mode_of(frame.configuration)
+        bits = 16 if mode is None else mode.bit_depth
         pattern = seen["format"][1:5] if found.bayer_pattern is not None else None
         counted = histograms.of_raw(seen["pixels"][:height, :width], pattern, bits)
     return {"stream": stream, "frame": frame.number, "metadata": wire.metadata(frame.metadata), **counted}

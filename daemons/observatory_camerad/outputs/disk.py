@@ -13,6 +13,9 @@ from observatory_common.errors import CommandFailed, NoRoom
 SPARE_BYTES = 16 << 20  # always left free by pictures, so that state files and logs can still be written
 _INODES = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+#: They keep no owners: whose everything is, is said when they are mounted.
+_WITHOUT_OWNERS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk"})
 
 
 def require_room(folder: Path, size: int) -> None:
@@ -56,7 +59,39 @@ def told(folder: Path, size: int = 0, doing: str = "written") -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise no_room(folder, size + SPARE_BYTES, _free_or_none(folder)) from error
-        raise CommandFailed(f"{folder} cannot be {doing}: {error.strerror or error}", value=str(folder)) from error
+        why = f"{error.strerror or error}{_hint(folder) if error.errno in _FORBIDDEN else ''}"
+        raise CommandFailed(f"{folder} cannot be {doing}: {why}", value=str(folder)) from error
+
+
+def _hint(folder: Path) -> str:
+    """What a person may do about a folder that is not ours."""
+    if _kind_of(folder) not in _WITHOUT_OWNERS:
+        return f" (for user {os.geteuid()}, group {os.getegid()})"
+    return f" (mount it with the options uid={os.geteuid()},gid={os.getegid()},umask=0002, so that it is ours)"
+
+
+def _kind_of(folder: Path) -> str | None:
+    """The kind of the file system on which a folder is, or what of its path can be seen; None if that is not known."""
+    try:
+        device = _device(folder)
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        if before.split()[2] == number and after:
+            return after.split()[0]
+    return None
+
+
+def _device(folder: Path) -> int:
+    try:
+        return folder.stat().st_dev
+    except PermissionError:  # it lies in one that may not be entered
+        if folder == folder.parent:
+            raise
+        return _device(folder.parent)
 
 
 def human(size: int) -> str:

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 FORMATS = ("jpg", "png", "tiff", "bmp")
 
 
+def prepare() -> None:
+    """Load the libraries, so that the first picture is as fast as the others."""
+    import cv2
+    from PIL import Image, TiffImagePlugin
+
+    _ = cv2, Image, TiffImagePlugin
+
+
 def as_bgr(array: np.ndarray, format: str) -> np.ndarray:
     """A stream's array as OpenCV wants it: rows x columns x 3, blue first. libcamera's RGB888 is just that."""
     import cv2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import logging
 import os
 import re
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from observatory_common.errors import CommandFailed, InvalidArgument, NoRoom
 from observatory_common.framed import Framed
 from observatory_common.storage import StateCorrupt, StateFile, write_atomic
 
-__all__ = ["COMPANIONS", "FileStore", "Group", "NoRoom"]
+__all__ = ["COMPANIONS", "FileStore", "Group", "NoRoom", "free_stem", "save", "tidy"]
 
 log = logging.getLogger("camerad.files")
 
@@ -105,32 +107,12 @@ class FileStore:
 
         Raises NoRoom, and CommandFailed if the folder cannot be written or the file exists.
         """
-        target = self._free_path(name, folder or self._folder)
-        text = None if metadata is None else strict_json(metadata)
-        self.require_room(len(data) + len(text or b""), folder)
-        with disk.told(target.parent, len(data)), self._beside(target, text):
-            write_atomic(target, data)
-
-    @contextmanager
-    def _beside(self, target: Path, text: bytes | None) -> Iterator[None]:
-        """The JSON is there before its picture; it goes again if the picture fails, unless it was there already."""
-        beside = target.with_name(target.stem.removesuffix(".thumb") + ".json")
-        new = text is not None and not beside.exists()
-        if text is not None:
-            write_atomic(beside, text)
-        try:
-            yield
-        except BaseException:
-            if new:
-                beside.unlink(missing_ok=True)
-            raise
-
-    def _free_path(self, name: str, folder: Path) -> Path:
+        folder = folder or self._folder
         if not _listed(name):
             raise CommandFailed(f"{shown(name)} is no name for a file", value=shown(name), allowed="letters, digits, _ . and -")
-        if os.path.lexists(folder / name):
-            raise CommandFailed(f"{folder / name} exists already", value=name)
-        return folder / name
+        with self._lock:
+            self._prepare(folder)
+        save(folder, name, data, metadata)
 
     def is_own(self, name: str) -> bool:
         """Whether a file of this name would be one of this camera's."""
@@ -276,6 +258,80 @@ class FileStore:
         """The stems of what is being recorded."""
         parts = (part[1] for name in entries if (part := _UNDER_WAY.fullmatch(name)))
         return {own[0] for part in parts if (own := self._pattern.match(part)) is not None}
+
+
+def save(folder: Path, name: str, data: bytes, metadata: Mapping[str, Any] | None) -> None:
+    """Write a file, and the JSON of its metadata beside it (None: no JSON); both whole or not at all.
+
+    Raises NoRoom, and CommandFailed if the folder cannot be written or the file exists.
+    """
+    target = folder / name
+    if os.path.lexists(target):
+        raise CommandFailed(f"{target} exists already", value=name)
+    text = None if metadata is None else strict_json(metadata)
+    disk.require_room(folder, len(data) + len(text or b""))
+    with disk.told(folder, len(data)), _locked(folder, fcntl.LOCK_SH), _beside(target, text):
+        write_atomic(target, data)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """A lock on a folder: shared by all daemons of the machine that write into it, held alone by one that tidies it.
+
+    A kill ends it. Raises OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _beside(target: Path, text: bytes | None) -> Iterator[None]:
+    """The JSON is there before its picture; it goes again if the picture fails, unless it was there already."""
+    beside = target.with_name(target.stem.removesuffix(".thumb") + ".json")
+    new = text is not None and not beside.exists()
+    if text is not None:
+        write_atomic(beside, text)
+    try:
+        yield
+    except BaseException:
+        if new:
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def free_stem(folder: Path, stem: str, endings: Iterable[str]) -> str:
+    """`stem`, or with _1, _2... behind it: no file of that name has one of the endings, or json. Raises CommandFailed."""
+    taken = [*endings, "json"]
+    with disk.told(folder, doing="read"):
+        folder.stat()
+        for number in itertools.count():
+            name = stem if number == 0 else f"{stem}_{number}"
+            if not any(os.path.lexists(folder / f"{name}.{ending}") for ending in taken):
+                return name
+    raise AssertionError("there is always a next number")
+
+
+def tidy(folder: Path, is_picture: Callable[[str], bool]) -> bool:
+    """Remove what a kill or a pulled stick has left of pictures: halves, and metadata without theirs. Raises CommandFailed.
+
+    `is_picture` says of a name whether it is one of those. False if somebody writes there now: nothing is removed.
+    """
+    with disk.told(folder, doing="changed"), suppress(BlockingIOError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        names = {path.name for path in folder.iterdir()}
+        pictures = {Path(name).stem for name in names if is_picture(name)}
+        for name in names:
+            half = _LEFT_OVER.fullmatch(name)
+            base = half[1] if half is not None else name
+            alone = base.endswith(".json") and is_picture(base.removesuffix(".json") + ".jpg")
+            if (half is not None and (alone or is_picture(base))) or (alone and Path(base).stem not in pictures):
+                log.warning("removed %s, which was never finished", folder / name)
+                (folder / name).unlink(missing_ok=True)
+        return True
+    return False
 
 
 def _entries(folder: Path) -> dict[str, os.stat_result]:

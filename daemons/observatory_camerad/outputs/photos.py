@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad.outputs.files import FileStore
+from observatory_camerad.outputs.files import FileStore, free_stem, save
 from observatory_common.errors import CommandFailed, ObservatoryError
 
 log = logging.getLogger("camerad.photos")
@@ -22,7 +22,8 @@ MOST_WAITING = 8
 class Taken:
     """What was taken of a frame: by ending how to make the bytes of each file, and the metadata that go beside them.
 
-    All files of a shot have the same stem; the one named last is the picture, and appears last.
+    All files of a shot have the same stem; the one named last is the picture, and appears last. `stem` is a name of one's
+    own, for `folder`, in place of the next number.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Taken:
     encoders: Mapping[str, Callable[[], bytes]]
     metadata: Mapping[str, Any]
     folder: Path | None = None
+    stem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,18 @@ class PhotoWriter:
 
     def _write(self, taken: Taken, outcome: Outcome) -> None:
         encoded = {ending: encode() for ending, encode in taken.encoders.items()}
-        stem = self._files.next_stem(taken.kind, taken.start_ns, taken.folder)
+        folder = taken.folder
+        if taken.stem is not None and folder is not None:  # not by way of the other pictures: such a folder may hang
+            stem = free_stem(folder, taken.stem, encoded)
+        else:
+            stem = self._files.next_stem(taken.kind, taken.start_ns, folder)
         names = [f"{stem}.{ending}" for ending in encoded]
         outcome.before(names[-1])
         for name, data in zip(names, encoded.values(), strict=True):
-            self._files.save(name, data, dict(taken.metadata), taken.folder)
+            if taken.stem is not None and folder is not None:
+                save(folder, name, data, dict(taken.metadata))
+            else:
+                self._files.save(name, data, dict(taken.metadata), folder)
         size = sum(len(data) for data in encoded.values())
-        folder = None if taken.folder is None else str(taken.folder)
-        outcome.written({"name": names[-1], "names": names, "folder": folder, "size": size, "metadata": dict(taken.metadata)})
+        where = None if folder is None else str(folder)
+        outcome.written({"name": names[-1], "names": names, "folder": where, "size": size, "metadata": dict(taken.metadata)})

@@ -19,11 +19,21 @@ from observatory_camerad.simulator.clocks import Clocks, SystemClocks
 from observatory_camerad.simulator.controls import controls, require_possible
 from observatory_camerad.simulator.faults import LOOK_EVERY_NS, Faults, FaultSource
 from observatory_camerad.simulator.loop import ControlLoop, FrameSettings, colour_temperature_k
-from observatory_camerad.simulator.modes import FORMATS, LONGEST_EXPOSURE_US, MODES, PATTERN, SIZE, WHOLE, flipped_pattern
+from observatory_camerad.simulator.modes import (
+    FORMATS,
+    LONGEST_EXPOSURE_US,
+    MODES,
+    PATTERN,
+    SIZE,
+    WHOLE,
+    fitting_mode,
+    flipped_pattern,
+)
 from observatory_camerad.simulator.render import FrameFacts, Renderer, SimulatedRequest
 from observatory_camerad.simulator.scene import Scene, SceneConfig
 from observatory_camerad.simulator.sensor import Sensor, SensorConfig
 from observatory_common.errors import CommandFailed, NotConnected
+from observatory_common.timestamps import at_one_instant
 
 __all__ = ["MODES", "SIZE", "Faults", "SimulatedCamera", "SimulatedOptics"]
 
@@ -68,6 +78,7 @@ class SimulatedCamera(CameraDriver):
         self._optics = optics
         self._interrupted = threading.Event()
         self._configuration: Configuration | None = None
+        self._mode = 0
         self._open = False
         longest = (MODES[0].shortest_frame_us, LONGEST_EXPOSURE_US)
         self._controls = controls(WHOLE, (MODES[0].exposure_us[0], LONGEST_EXPOSURE_US), longest)
@@ -117,11 +128,12 @@ class SimulatedCamera(CameraDriver):
         self._configuration = None
 
     def configure(self, wanted: Configuration, controls: Mapping[str, Any] | None = None) -> Configuration:
-        """Any even size up to the mode's; raw has the mode's own."""
+        """Any even size up to the mode's; raw has the mode's own. Where none is named, the streams' sizes choose the mode."""
         self._require()
-        if not 0 <= wanted.mode < len(MODES):
-            raise CommandFailed(f"there is no sensor mode {wanted.mode}, expected 0 to {len(MODES) - 1}")
-        mode = MODES[wanted.mode]
+        number = fitting_mode(wanted.streams) if wanted.mode is None else wanted.mode
+        if not 0 <= number < len(MODES):
+            raise CommandFailed(f"there is no sensor mode {number}, expected 0 to {len(MODES) - 1}")
+        mode = MODES[number]
         streams = {}
         for name, stream in wanted.streams.items():
             if stream.format not in FORMATS.get(name, ()):
@@ -129,7 +141,7 @@ class SimulatedCamera(CameraDriver):
                 raise CommandFailed(f"stream {name} cannot have the format {stream.format}, expected {allowed}")
             size = mode.size if name == "raw" else (max(stream.size[0], 2) & ~1, max(stream.size[1], 2) & ~1)
             if size[0] > mode.size[0] or size[1] > mode.size[1]:
-                sizes = f"{size[0]}x{size[1]} is larger than sensor mode {wanted.mode}, {mode.size[0]}x{mode.size[1]}"
+                sizes = f"{size[0]}x{size[1]} is larger than sensor mode {number}, {mode.size[0]}x{mode.size[1]}"
                 raise CommandFailed(f"stream {name} of {sizes}")
             pixel_format = f"S{flipped_pattern(wanted)}12" if name == "raw" else stream.format
             streams[name] = Stream(size, pixel_format)
@@ -139,7 +151,8 @@ class SimulatedCamera(CameraDriver):
             self._loop.apply(values)
         self._coming.clear()
         self._loop.apply(controls or {})
-        self._configuration = replace(wanted, streams=streams)
+        self._configuration = replace(wanted, streams=streams, mode=number)
+        self._mode = number
         self._next = self._loop.settings(mode)
         self._next_ns = self._clocks.monotonic_ns() + self._next.frame_us * 1000
         self._interrupted.clear()
@@ -173,7 +186,7 @@ class SimulatedCamera(CameraDriver):
                 self._skip_to(now_ns, 0)
             elif now_ns >= self._next_ns:
                 self._skip_to(now_ns, self._configuration.buffer_count)
-                frame = self._take(self._configuration, now_ns)
+                frame = self._take(self._configuration)
                 if self._faults.take_drop():
                     continue
                 return frame
@@ -199,14 +212,14 @@ class SimulatedCamera(CameraDriver):
             self._next_ns += lost * step_ns
             self._number += lost
 
-    def _take(self, configuration: Configuration, now_ns: int) -> SimulatedRequest:
+    def _take(self, configuration: Configuration) -> SimulatedRequest:
         """The frame that has ended; what the next one, which has begun, is taken with; and what the algorithms say to it."""
-        mode, taken, ended_ns = MODES[configuration.mode], self._next, self._next_ns
+        mode, taken, ended_ns = MODES[self._mode], self._next, self._next_ns
         self._number += 1
         sigma = self._optics.sigma(taken.lens_position)
         middle_ns = ended_ns - taken.exposure_us * 500
-        facts = FrameFacts(self._number, sigma, (middle_ns - self._opened_ns) / 1e9, taken)
-        request = SimulatedRequest(self._renderer, configuration, facts, self._metadata(taken, sigma, now_ns - ended_ns))
+        facts = FrameFacts(self._number, self._mode, sigma, (middle_ns - self._opened_ns) / 1e9, taken)
+        request = SimulatedRequest(self._renderer, configuration, facts, self._metadata(taken, sigma, ended_ns))
         self._loop.converge(mode, taken, sigma)
         while self._coming and self._coming[0][0] <= self._number:
             self._loop.apply(self._coming.popleft()[1])
@@ -214,8 +227,9 @@ class SimulatedCamera(CameraDriver):
         self._next_ns += self._next.frame_us * 1000
         return request
 
-    def _metadata(self, taken: FrameSettings, sigma_pixels: float, age_ns: int) -> dict[str, Any]:
+    def _metadata(self, taken: FrameSettings, sigma_pixels: float, ended_ns: int) -> dict[str, Any]:
         """Libcamera's names and units. The stamps are those of the exposure's end, which is the start of the readout."""
+        now_ns, boot_ns, wall_ns = at_one_instant(self._clocks.monotonic_ns, self._clocks.boot_ns, self._clocks.wall_ns)
         return {
             "ExposureTime": taken.exposure_us,
             "AnalogueGain": taken.gain,
@@ -228,8 +242,8 @@ class SimulatedCamera(CameraDriver):
             "AfState": taken.focus_state,
             "AeState": 2 if taken.exposure_converged else 1,
             "SensorTemperature": 35.0,
-            "SensorTimestamp": self._clocks.boot_ns() - age_ns,
-            "FrameWallClock": self._clocks.wall_ns() - age_ns,
+            "SensorTimestamp": boot_ns - (now_ns - ended_ns),
+            "FrameWallClock": wall_ns - (now_ns - ended_ns),
             "FrameDuration": taken.frame_us,
             "ScalerCrop": taken.crop,
             "SensorBlackLevels": (self.sensor.config.black_level << 4,) * 4,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from observatory_common.directory import Directory
 from observatory_common.errors import ObservatoryError
 from observatory_common.rpc.client import connect
 
@@ -25,9 +24,8 @@ class FocuserConfig:
 class Focuser:
     """Follows a channel; while it cannot be read, the last position stands, at first the sharp one."""
 
-    def __init__(self, config: FocuserConfig, directory: Directory) -> None:
+    def __init__(self, config: FocuserConfig) -> None:
         self._config = config
-        self._directory = directory
         self._defocus_pixels = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="camerad-focuser", daemon=True)
@@ -46,7 +44,7 @@ class Focuser:
         self._thread.join(2.0)
 
     def _follow(self) -> None:
-        with connect(self._config.daemon, directory=self._directory, timeout_s=1.0) as focuser:
+        with connect(self._config.daemon, timeout_s=1.0) as focuser:
             while not self._closing.wait(_EVERY_S):
                 try:
                     steps = focuser.report_status()[f"current_steps_{self._config.channel}"]

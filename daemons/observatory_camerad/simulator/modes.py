@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from observatory_camerad.drivers.base import Configuration, Rectangle, SensorMode
+from collections.abc import Mapping
+
+from observatory_camerad.drivers.base import Configuration, Rectangle, SensorMode, Stream
 
 PATTERN = "RGGB"
 SIZE = (2560, 1440)
@@ -14,6 +16,14 @@ MODES = (
 )
 FORMATS = {"main": ("RGB888", "BGR888", "YUV420"), "lores": ("YUV420", "RGB888", "BGR888"), "raw": ("SRGGB12",)}
 SMALLEST_CROP = 64
+
+
+def fitting_mode(streams: Mapping[str, Stream]) -> int:
+    """The number of the smallest mode from which raw, or else main, need not be enlarged; of the largest if there is none."""
+    stream = streams.get("raw") or streams.get("main")
+    width, height = (0, 0) if stream is None else stream.size
+    large_enough = (n for n, mode in enumerate(MODES) if mode.size[0] >= width and mode.size[1] >= height)
+    return next(large_enough, len(MODES) - 1)
 
 
 def flipped_pattern(configuration: Configuration) -> str:

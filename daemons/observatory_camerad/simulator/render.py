@@ -18,10 +18,11 @@ from observatory_camerad.simulator.sensor import Sensor
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """Which frame: its number, how wide a star is (pixels of the whole sensor), the middle of its exposure in seconds since
-    the camera was opened."""
+    """Which frame: its number, its sensor mode's, how wide a star is (pixels of the whole sensor), the middle of its exposure
+    in seconds since the camera was opened."""
 
     number: int
+    mode: int
     sigma_pixels: float
     at_s: float
     settings: FrameSettings
@@ -51,8 +52,8 @@ class Renderer:
 
         self.rendered += 1
         exposure_s, gain = facts.settings.exposure_us / 1e6, facts.settings.gain
-        raw = self.sensor.expose(self.rates(configuration.mode, facts.sigma_pixels), exposure_s, gain, facts.number)
-        binning = SIZE[0] // MODES[configuration.mode].size[0]
+        raw = self.sensor.expose(self.rates(facts.mode, facts.sigma_pixels), exposure_s, gain, facts.number)
+        binning = SIZE[0] // MODES[facts.mode].size[0]
         for part, (place, rates) in enumerate(self.scene.moved(facts.sigma_pixels, facts.at_s)):
             x, y, width, height = (value // binning for value in place)
             light = rates if binning == 1 else _binned(rates)
@@ -96,7 +97,7 @@ class SimulatedRequest(Request):
         if stream == "raw":
             return self._raw
         sensor, settings = self._renderer.sensor, self._facts.settings
-        size = MODES[self._configuration.mode].size
+        size = MODES[self._facts.mode].size
         binning = SIZE[0] // size[0]
         x, y, width, height = (value // binning for value in settings.crop)
         x = size[0] - x - width if self._configuration.hflip else x

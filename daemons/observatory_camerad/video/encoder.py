@@ -130,7 +130,9 @@ class H264Encoder:
             raise InvalidArgument(
                 f"time stamp {timestamp_us} us follows {self._last_us} us", value=timestamp_us, allowed=f"above {self._last_us}"
             )
-        frame = av.VideoFrame.from_numpy_buffer(_as_i420(pixels, format, self.size), format="yuv420p")
+        # Without a copy PyAV takes the height for a multiple of 4, and the wrong bytes for colours if it is none.
+        make = av.VideoFrame.from_ndarray if self.size[1] % 4 else av.VideoFrame.from_numpy_buffer
+        frame = make(_as_i420(pixels, format, self.size), format="yuv420p")
         frame.pts, frame.time_base = timestamp_us, MICROSECONDS
         frame.colorspace, frame.color_range = _BT601, _LIMITED
         if self._key_wanted or timestamp_us - self._key_us >= self._settings.keyframe_s * 1e6:

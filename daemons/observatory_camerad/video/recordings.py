@@ -17,6 +17,7 @@ from observatory_camerad.outputs.metadata import strict_json
 from observatory_camerad.outputs.retention import Retention
 from observatory_camerad.settings import Settings
 from observatory_camerad.video.audio import AudioSource
+from observatory_camerad.video.library import require_library
 from observatory_camerad.video.partfile import is_blank, keep_part, recover_parts
 from observatory_camerad.video.recording import RESERVE_BYTES, Recording, RecordingLimits, RecordingResult
 from observatory_camerad.video.stream import VideoStream
@@ -118,6 +119,7 @@ class Recordings:
         request_id: str | None = None,
     ) -> Job:
         """Begin. Raises NotConnected, Blocked, CommandFailed (no room, no such use case, no microphone)."""
+        require_library()
         with self._lock:
             self.require_none()
             case = self._settings.use_cases().get("video")
@@ -127,11 +129,11 @@ class Recordings:
                 raise CommandFailed("no microphone is configured", value=True, allowed="video.audio_device in the config")
             self._retention.apply(RESERVE_BYTES)
             self._files.require_room(RESERVE_BYTES, folder)
-            self._hold(True)
             try:
+                self._hold(True)
                 return self._begin(caller, case.stream, duration_s, audio, ending, folder, request_id)
-            except ObservatoryError:
-                self._hold(False)
+            except Exception:
+                self._hold(False)  # also of an order that is still to be carried out
                 raise
 
     def stop(self) -> None:

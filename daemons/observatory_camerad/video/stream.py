@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from observatory_camerad.video.audio import AudioSource
 from observatory_camerad.video.encoder import EncoderSettings, H264Encoder, Packet, size_of
+from observatory_camerad.video.library import require_library
 from observatory_camerad.video.packets import PacketRing
 from observatory_camerad.video.recording import Recording, RecordingLimits, RecordingResult
 from observatory_common.errors import Blocked, CommandFailed, ObservatoryError
@@ -105,7 +106,8 @@ class VideoStream:
         self._thread.start()
 
     def read(self, boot_id: str | None, after: int, timeout_s: float) -> Framed:
-        """Packets after number `after`, see `PacketRing.read`. Has frames encoded for the next 10 s."""
+        """Packets after number `after`, see `PacketRing.read`. Has frames encoded for the next 10 s. Raises CommandFailed."""
+        require_library()
         return self._ring.read(boot_id, after, timeout_s)
 
     def record(
@@ -126,7 +128,7 @@ class VideoStream:
                 with self._changed:
                     if self._closing:
                         raise CommandFailed(f"the video of {self.name} is closed")
-                    if self._recording is not None:
+                    if self._recording is not None and not self._recording.ended:
                         running = self._recording.path.name
                         raise Blocked(f"the stream {self.name} is being recorded already, into {running}", value=running)
                 made = Recording(

@@ -1,0 +1,1 @@
+"""What serves a scanner: controls from a file on removable media, photos as its controller says."""
