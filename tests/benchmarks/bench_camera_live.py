@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import waiting
-from camera_bench import PACE_FPS, Bare, Viewer, bare, camerad, cpu_s, pause, rate, settings
+from camera_bench import PACE_FPS, Bare, Viewer, bare, camerad, rate, settings
 from cameras import Camerad
+from processes import cpu_s, pause
 from tables import Table
 
 BASELINE = "the bare encoder: a process with the same driver, which encodes each frame by the same call of OpenCV"

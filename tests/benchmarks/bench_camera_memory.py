@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import waiting
-from camera_bench import PACE_FPS, Viewer, bare, camerad, memory_mib, pause, settings
+from camera_bench import PACE_FPS, Viewer, bare, camerad, settings
 from cameras import Camerad
+from processes import memory_mib, pause
 from tables import Table
 
 from observatory_common.rpc.client import RemoteDaemon

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from camera_bench import PACE_FPS, Bare, Seen, Viewer, bare, camerad, pause, settings
+from camera_bench import PACE_FPS, Bare, Seen, Viewer, bare, camerad, settings
 from cameras import Camerad
+from processes import pause
 from tables import Table
 
 from observatory_common.rpc.client import RemoteDaemon

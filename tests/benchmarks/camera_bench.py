@@ -1,4 +1,4 @@
-"""What the camera's benchmarks share: the measured settings, a viewer, the bare camera, a process's time and memory."""
+"""What the camera's benchmarks share: the measured settings, a viewer, the bare camera."""
 
 from __future__ import annotations
 
@@ -34,24 +34,6 @@ def settings(frames_per_s: float = PACE_FPS, **changes: Any) -> dict[str, Any]:
 def paced(frames_per_s: float) -> dict[str, Any]:
     """The control that fixes the rate."""
     return {"FrameDurationLimits": [round(1e6 / frames_per_s)] * 2}
-
-
-def pause(seconds: float) -> None:
-    """Let the time pass in which something is measured."""
-    threading.Event().wait(seconds)
-
-
-def cpu_s(pid: int) -> float:
-    """All the processor time that a process has used, by its own clock."""
-    return time.clock_gettime((~pid << 3) | 2)  # CPUCLOCK_SCHED of the process, as clock_getcpuclockid(3) makes it
-
-
-def memory_mib(pid: int) -> float:
-    """Its resident memory."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError("no Rss")
 
 
 @contextmanager

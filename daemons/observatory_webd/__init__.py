@@ -1,0 +1,1 @@
+"""The web gateway: a browser's way to the daemons."""

@@ -1,0 +1,1 @@
+"""Who uses the gateway: users, their roles, logins and tokens."""

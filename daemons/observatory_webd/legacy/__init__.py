@@ -1,0 +1,1 @@
+"""raspiCamSrv's API as its users' scripts know it, on top of the services of /api/v1."""

@@ -1,0 +1,1 @@
+"""What webd keeps: one SQLite file, brought to its present form by numbered migrations."""
