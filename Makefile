@@ -9,15 +9,16 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run test test-pi lint bench completion codes camera-drivers clean
+.PHONY: help run test test-pi lint bench completion codes camera-drivers gpio-devices rpm clean
 
 help:
 	@echo "make run    the simulated observatory, in the foreground"
 	@echo "make test   linters, types, layers and all tests"
 	@echo "make lint   the first three"
-	@echo "make test-pi    the camera drivers on a Raspberry Pi, with its own libraries"
-	@echo "make completion, make codes    write what is generated: etc/completion, docs/codes.md"
+	@echo "make test-pi    cameras and GPIO on a Raspberry Pi, with its own libraries"
+	@echo "make completion, make codes, make gpio-devices    write what is generated: etc/completion, docs/codes.md, docs/gpio-devices.md"
 	@echo "make camera-drivers    docs/camera-drivers.md, from runs of the drivers; PICAMERA2=PREFIX for one more"
+	@echo "make rpm    packages for Fedora and EL, into dist/"
 	@echo "make bench  benchmarks: ratios against baselines of the same run"
 
 run: $(VENV)/.run
@@ -35,14 +36,20 @@ lint: $(VENV)/.test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 
+rpm: $(VENV)/.run
+	@etc/make/rpm
+
 bench: $(VENV)/.test
-	@$(BIN)/python tests/benchmarks
+	@$(BIN)/python tests/benchmarks $(BENCH)
 
 completion: $(VENV)/.run
 	@etc/make/completion $(BIN)
 
 codes: $(VENV)/.run
 	@$(BIN)/python etc/make/codes >docs/codes.md
+
+gpio-devices: $(VENV)/.run
+	@$(BIN)/python etc/make/gpio-devices >docs/gpio-devices.md
 
 test-pi:
 	@etc/make/test-pi
@@ -55,7 +62,7 @@ camera-drivers: $(VENV)/.test
 	$(BIN)/python etc/make/camera-drivers "$$reports"/*.json
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus,camera]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[focus,camera,gpio,ftp,web]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python

@@ -52,7 +52,7 @@ def integer(name: str, value: Any, allowed: str) -> int:
 
 def number(name: str, value: Any, minimum: float, maximum: float) -> float:
     """`value` as a float if it is a finite number (not a bool) in the range. Raises InvalidArgument."""
-    allowed = f"a number from {minimum:g} to {maximum:g}"
+    allowed = f"a number from {minimum:.12g} to {maximum:.12g}"
     if type(value) not in (int, float) or not minimum <= value <= maximum or not math.isfinite(value):
         raise refused(name, value, allowed)
     return float(value)
@@ -82,7 +82,7 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> str:
 def pair(name: str, value: Any, minimum: float, maximum: float) -> tuple[float, float]:
     """`value` as two floats if it is a list of two finite numbers in the range. Raises InvalidArgument."""
     if type(value) is not list or len(value) != 2:
-        raise refused(name, value, f"a list of two numbers from {minimum:g} to {maximum:g}")
+        raise refused(name, value, f"a list of two numbers from {minimum:.12g} to {maximum:.12g}")
     return number(name, value[0], minimum, maximum), number(name, value[1], minimum, maximum)
 
 

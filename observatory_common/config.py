@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from observatory_common.json_file import (
     read_document,
 )
 
-__all__ = ["COMMON_PROPERTIES", "ConfigProblems", "Document", "Problem", "load", "read_client_config", "read_document"]
+__all__ = [
+    "COMMON_PROPERTIES",
+    "ConfigProblems",
+    "DaemonConfig",
+    "Document",
+    "Problem",
+    "common_fields",
+    "load",
+    "read_client_config",
+    "read_document",
+]
 
 _MACHINES = {"type": "array", "items": {"type": "string", "format": "machine_name"}, "uniqueItems": True}
 
@@ -32,6 +43,32 @@ COMMON_PROPERTIES: dict[str, Any] = {
     "gateway_machines": _MACHINES,
     "state_path": {"type": "string", "format": "directory"},
 }
+
+
+@dataclass(frozen=True)
+class DaemonConfig:
+    """What the checked config of every daemon has. `view_machines` None lets everybody view."""
+
+    daemon: str
+    log_name: str
+    control_machines: tuple[str, ...]
+    view_machines: tuple[str, ...] | None
+    gateway_machines: tuple[str, ...]
+    state_path: str | None
+
+
+def common_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of DaemonConfig, from a config that fits COMMON_PROPERTIES."""
+    view_machines = data.get("view_machines")
+    return {
+        "daemon": data["daemon"],
+        "log_name": data["log_name"],
+        "control_machines": tuple(data["control_machines"]),
+        "view_machines": None if view_machines is None else tuple(view_machines),
+        "gateway_machines": tuple(data.get("gateway_machines", ())),
+        "state_path": data.get("state_path"),
+    }
+
 
 _TYPES = {
     "string": "a text",

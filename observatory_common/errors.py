@@ -42,6 +42,7 @@ class CommandStatus(IntEnum):
     InvalidArgument = 45, "an argument is missing, of the wrong type or out of range"
     InvalidConfig = 46, "the configuration is not valid"
     UnknownMethod = 47, "the daemon has no such method"
+    UnknownDevice = 70, "no such device"
 
 
 class ExitCode(IntEnum):
@@ -190,6 +191,12 @@ class UnknownMethod(ObservatoryError, AttributeError):
     """The daemon has no such method."""
 
     code = CommandStatus.UnknownMethod
+
+
+class UnknownDevice(ObservatoryError, LookupError):
+    """The config declares no device of this id."""
+
+    code = CommandStatus.UnknownDevice
 
 
 class DaemonNotReachable(ObservatoryError, ConnectionError):

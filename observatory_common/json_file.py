@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import json.scanner
+import math
+import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +79,7 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read a file that holds one JSON object. Raises InvalidConfig: unreadable, no JSON, duplicate keys, NaN..."""
+    """Read a file that holds one JSON object. Raises InvalidConfig: unreadable, no JSON, duplicate keys, NaN, 1e999..."""
     try:
         with path.open("rb") as file:
             raw = file.read(_LARGEST_FILE + 1)
@@ -134,8 +137,10 @@ class _Decoder(json.JSONDecoder):
     """The standard decoder, in its Python form, which notes where each value begins."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(object_pairs_hook=self._pairs, parse_constant=self._constant, parse_int=self._integer)
-        self._text = text
+        super().__init__(
+            object_pairs_hook=self._pairs, parse_constant=self._constant, parse_float=self._float, parse_int=self._integer
+        )
+        self._ends = [found.start() for found in re.finditer("\n", text)]
         self._at = 0
         self._open: list[list[Any]] = [[]]
         scan = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
@@ -171,7 +176,7 @@ class _Decoder(json.JSONDecoder):
         return found
 
     def _line(self, index: int) -> int:
-        return self._text.count("\n", 0, index) + 1
+        return bisect_left(self._ends, index) + 1
 
     def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -185,6 +190,12 @@ class _Decoder(json.JSONDecoder):
         if len(digits) > _LONGEST_NUMBER:
             raise _Refused(self._line(self._at), f"has a whole number of {len(digits)} digits")
         return int(digits)
+
+    def _float(self, text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            raise _Refused(self._line(self._at), f"has the number {shown(text)}, which is too large")
+        return number
 
     def _constant(self, name: str) -> Any:
         raise _Refused(self._line(self._at), f"has {name}, which is no JSON number")

@@ -29,11 +29,11 @@ class LogHandle:
         self._output = output
 
     def close(self) -> None:
-        """Write what is left, for less than a second, and end the log's thread."""
+        """Write what is left, for less than a second, and end the log's thread, unless a write does not return."""
         logging.getLogger().removeHandler(self._handler)
         self._output.deadline_at = time.monotonic() + _LAST_LINES_S
-        self._listener.stop()
-        self._output.tell_lost()
+        if self._listener.end():
+            self._output.tell_lost()
 
 
 def set_up(log_name: str, descriptor: int = 2) -> LogHandle:
@@ -121,9 +121,18 @@ class _Listener(logging.handlers.QueueListener):
         super().__init__(records, output)
         self._records = records
 
-    def enqueue_sentinel(self) -> None:
-        # The queue may be full; its reader, which gives lines up by now, soon makes room.
-        self._records.put(None, timeout=_PATIENCE_S + _LAST_LINES_S + _MACHINE_S)
+    def end(self) -> bool:
+        """End its thread, within bounds; whether it has ended now."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return False
+        until = time.monotonic() + _PATIENCE_S + _LAST_LINES_S + _MACHINE_S
+        try:  # the queue may be full; its reader, which gives lines up by now, soon makes room
+            self._records.put(None, timeout=max(until - time.monotonic(), 0.0))
+        except queue.Full:
+            return False
+        thread.join(max(until - time.monotonic(), 0.0))
+        return not thread.is_alive()
 
 
 class _DroppingHandler(logging.handlers.QueueHandler):
@@ -151,14 +160,16 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
         tail = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
-        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record.getMessage())  # one record, one line
+        message = record.getMessage()
+        if not message.isprintable():  # one record, one line
+            message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
         text = f"{record.levelname} {self._log_name} {record.name}: {message}{tail}"
         if record.exc_text:
             text += "\n" + record.exc_text
         if self._to_journal:
             priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
             return "\n".join(priority + line for line in text.splitlines())
-        when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
         return f"{when}Z {text}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from observatory_common.errors import InvalidConfig
 
 #: The kinds of daemon that there are, in the order in which they start.
-KINDS = ("focusd", "camerad")
+KINDS = ("focusd", "camerad", "gpiod", "ftpd", "webd")
 
 
 def etc_root() -> Path:
@@ -40,8 +40,18 @@ def kind_folder(kind: str) -> Path:
 
 
 def list_configs(kind: str) -> list[Path]:
-    """The configs of a kind, by name."""
-    return sorted(kind_folder(kind).glob("*.json"))
+    """The configs of a kind, by name. Raises InvalidConfig where its folder may not be read."""
+    return configs_in(kind_folder(kind))
+
+
+def configs_in(folder: Path) -> list[Path]:
+    """The JSON files of a folder, by name; none where there is no folder. Raises InvalidConfig where it may not be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(".json"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InvalidConfig(f"{folder} cannot be read: {error.strerror}", value=str(folder)) from error
 
 
 def find_config(kind: str, option: str | None = None) -> Path:
@@ -56,7 +66,7 @@ def find_config(kind: str, option: str | None = None) -> Path:
         return path
     if not path.is_dir():
         raise InvalidConfig(f"there is no {path}; name a config with --config FILE or {variable}", value=str(path))
-    found = sorted(path.glob("*.json"))
+    found = configs_in(path)
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise InvalidConfig(

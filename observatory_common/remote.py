@@ -19,13 +19,21 @@ class RemoteDevice(ABC):
     cross the wire are plain: str, int, float, bool, None, list, dict with str keys, bytes. Refusals are raised.
     """
 
-    def __init__(self, kind: str, instance: str, boot_id: str, software_version: str, audit: Audit | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        instance: str,
+        boot_id: str,
+        software_version: str,
+        audit: Audit | None = None,
+        events_kept: int = 1024,
+    ) -> None:
         self.kind = kind
         self.instance = instance
         self.boot_id = boot_id
         self.software_version = software_version
         self.jobs = JobTable(boot_id, on_end=(audit if audit is not None else Audit()).job_ended)
-        self.events_ring = EventRing(boot_id)
+        self.events_ring = EventRing(boot_id, events_kept)
 
     @local
     @abstractmethod

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import queue
 import signal
 import socket
 import sys
@@ -13,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from observatory_common import config as config_module
 from observatory_common import log as log_module
@@ -32,23 +34,8 @@ _LOOK_AFTER_S = 1.0
 _STUCK_AFTER_S = 30.0
 _DEVICE_STOPS_WITHIN_S = 3.8
 _SOCKET_STOPS_WITHIN_S = 0.7
-
-
-class Config(Protocol):
-    """What every daemon's config has."""
-
-    @property
-    def daemon(self) -> str: ...
-    @property
-    def log_name(self) -> str: ...
-    @property
-    def control_machines(self) -> tuple[str, ...]: ...
-    @property
-    def view_machines(self) -> tuple[str, ...] | None: ...
-    @property
-    def gateway_machines(self) -> tuple[str, ...]: ...
-    @property
-    def state_path(self) -> str | None: ...
+_THREADS_END_WITHIN_S = 0.3
+_HANGS_AFTER_S = 8.0  # at the end; systemd kills after 10 s at the earliest
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ class DaemonKind:
 
     name: str
     schema: Mapping[str, Any]
-    parse: Callable[[Document, Directory], Any]
+    parse: Callable[[Document, Directory], config_module.DaemonConfig]
     build: Callable[[Any, Context], RemoteDevice]
 
 
@@ -77,7 +64,7 @@ def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
     import click
 
     @click.command(name=kind.name, context_settings={"help_option_names": ["-h", "--help"]})
-    @click.argument("file", type=click.Path(path_type=Path))
+    @click.argument("file", type=click.Path(path_type=Path, readable=False))
     @click.option("--check", is_flag=True, help="Check the file, say what is wrong with it, and end.")
     @click.version_option(software_version(), message="%(prog)s %(version)s")
     def program(file: Path, check: bool) -> int:
@@ -86,11 +73,14 @@ def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
             if check:
                 _check(kind, file)
                 return 0
-            code = _Life(kind, file).run() if _is_sound(kind, file) else ExitCode.BadConfig
+            if not _is_sound(kind, file):
+                return ExitCode.BadConfig
+            life = _Life(kind, file)
+            code = life.run()
         except (InvalidConfig, Blocked) as error:
             print(error, file=sys.stderr)
             return ExitCode.BadConfig
-        if code == ExitCode.DeviceStuck:
+        if code == ExitCode.DeviceStuck or life.threads_left:
             os._exit(code)  # an orderly end would wait for the library that does not return
         return code
 
@@ -133,7 +123,10 @@ class _Life:
         self._directory = Directory.load()
         self._config = kind.parse(config_module.read_document(file), self._directory)
         self._instance = paths.instance_of(file)
-        self._asked_to_end = threading.Event()
+        # Not an Event: a signal that comes while its wait holds its lock would wait for that lock for ever.
+        self._asked_to_end: queue.SimpleQueue[None] = queue.SimpleQueue()
+        #: After `run`: the names of threads that did not end, for which the interpreter would wait.
+        self.threads_left: list[str] = []
 
     def run(self) -> int:
         folder = paths.state_folder(self._kind.name, self._instance, self._config.state_path)
@@ -144,10 +137,13 @@ class _Life:
             raise InvalidConfig(f"the state folder {folder} cannot be used: {error.strerror}", value=str(folder)) from error
         handle = log_module.set_up(self._config.log_name)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._asked_to_end.set())
+            signal.signal(number, lambda *_: self._asked_to_end.put(None))
         try:
             return self._serve(folder)
         finally:
+            self.threads_left = _threads_left(_THREADS_END_WITHIN_S)
+            if self.threads_left:
+                log.error("ending without waiting for the threads %s", ", ".join(self.threads_left))
             handle.close()
             lock.release()
 
@@ -168,23 +164,35 @@ class _Life:
             raise InvalidConfig(
                 f"{self._config.daemon} cannot listen on {entry.host} port {entry.port}: {error.strerror}", value=entry.port
             ) from error
-        device.start()
+        try:
+            device.start()
+        except BaseException:
+            server.close(_SOCKET_STOPS_WITHIN_S)
+            raise
         log.info("%s serves %s on %s port %d", self._kind.name, entry.object, entry.host, entry.port)
         notify("READY=1", f"STATUS=serves {entry.object} on {entry.host} port {entry.port}")
         try:
             return self._watch(device)
         finally:
+            faulthandler.dump_traceback_later(_HANGS_AFTER_S)  # to stderr: what it hangs at, before it is killed for that
             notify("STOPPING=1")
             device.close(_DEVICE_STOPS_WITHIN_S)
             server.close(_SOCKET_STOPS_WITHIN_S)
             log.info("ended")
+
+    def _is_asked_to_end(self, within_s: float) -> bool:
+        try:
+            self._asked_to_end.get(timeout=within_s)
+        except queue.Empty:
+            return False
+        return True
 
     def _watch(self, device: RemoteDevice) -> int:
         """Wait for the end; feed the watchdog while the device's worker makes progress."""
         watchdog_s = watchdog_interval_s()
         period_s = _LOOK_AFTER_S if watchdog_s is None else min(watchdog_s / 3, _LOOK_AFTER_S)
         fresh_s = _STUCK_AFTER_S if watchdog_s is None else watchdog_s / 2
-        while not self._asked_to_end.wait(period_s):
+        while not self._is_asked_to_end(period_s):
             reason = device.must_restart()
             if reason is not None:
                 log.critical("%s: ending, to be restarted", reason)
@@ -199,6 +207,15 @@ class _Life:
             else:
                 log.error("the device's worker has made no progress for %.0f s", idle_s)
         return 0
+
+
+def _threads_left(within_s: float) -> list[str]:
+    """The names of the other threads that an end of the interpreter waits for, after waiting for them so long."""
+    until_s = time.monotonic() + within_s
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
+    for thread in others:
+        thread.join(max(until_s - time.monotonic(), 0))
+    return [thread.name for thread in others if thread.is_alive()]
 
 
 def notify(*lines: str) -> None:

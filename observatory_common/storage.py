@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644 & ~_umask())
+            with suppress(PermissionError):  # a stick with a file system of DOS, mounted for somebody else
+                os.fchmod(file.fileno(), 0o644 & ~_umask())
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from observatory_common.errors import CommandStatus, ExitCode, ObservatoryError, all_errors
+from observatory_common.errors import CommandFailed, CommandStatus, ExitCode, ObservatoryError, all_errors
 
 if TYPE_CHECKING:
     from observatory_common.rpc.client import RemoteDaemon
@@ -108,7 +108,8 @@ class WholeNumber(click.ParamType):  # type: ignore[type-arg]  # as above
 def run(command: click.Command, arguments: Sequence[str], name: str, hints: Mapping[int, str] | None = None) -> int:
     """Run a click command and return its exit code; whatever went wrong is said on stderr, never by a traceback.
 
-    `hints` are what a person may do about a code.
+    `hints` are what a person may do about a code. Only a fault of the program itself is a traceback; a KeyError or TypeError is
+    none if a daemon of another version was asked.
     """
     wants_json = "--json" in arguments
     if sys.stdout is None or sys.stderr is None:  # closed before the start, as by `>&-`
@@ -137,6 +138,12 @@ def run(command: click.Command, arguments: Sequence[str], name: str, hints: Mapp
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written would else be tried again at the exit
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         return CommandStatus.Failed
+    except (KeyError, TypeError) as error:
+        if not (versions := " ".join(getattr(error, "__notes__", []))):  # RemoteDaemon's, where versions differ
+            raise
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"is of another form than expected ({error})"
+        _complain(CommandFailed.__name__, CommandFailed.code, f"the daemon's answer {what}: {versions}", wants_json)
+        return CommandFailed.code
 
 
 def _complain(kind: str, code: int, message: str, wants_json: bool) -> None:
@@ -148,6 +155,15 @@ def _complain(kind: str, code: int, message: str, wants_json: bool) -> None:
 def print_json(value: Any) -> None:
     """One object on one line."""
     print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def print_table(table: Any) -> None:
+    """A table of rich on stdout; without a terminal as wide as it is, since whoever reads a pipe wants whole lines."""
+    from rich.console import Console
+
+    # for rich bold is no colour; under NO_COLOR we print none either
+    plain = "NO_COLOR" in os.environ
+    Console(width=None if sys.stdout.isatty() else 400, color_system=None if plain else "auto").print(table)
 
 
 def follow(daemon: RemoteDaemon, job: Mapping[str, Any], label: str, timeout_s: float | None) -> dict[str, Any]:

@@ -97,14 +97,14 @@ class Axis:
         return self.sample
 
     def require_rest(self) -> None:
-        """Raise Blocked if the motor runs, naming who moves it and until when."""
+        """Raise Blocked if the motor runs, naming who moves it and until when; InvalidChannel where there is none."""
         if self.move is not None:
             job = self.move.job.to_wire()
             raise Blocked(
                 f"channel {self.number} is moving to {self.move.target_steps:+d} for {job['started_by']},"
                 f" expected to end at {job['expected_end']}"
             )
-        if self.moving:
+        if self.reading.moving:
             raise Blocked(f"channel {self.number} is moving, though nobody here asked for it; stop it first")
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from observatory_common import paths
-from observatory_common.config import COMMON_PROPERTIES, Document
+from observatory_common.config import COMMON_PROPERTIES, DaemonConfig, Document, common_fields
 from observatory_common.directory import Directory
 from observatory_focusd.protocol import FIRMWARE_LIMIT_STEPS
 
@@ -47,12 +47,12 @@ SCHEMA: dict[str, Any] = {
         "temperature_probes": {
             "type": "object",
             "maxProperties": 4,
-            "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,30}$", "description": "a name of small letters, digits and _"},
+            "propertyNames": {"pattern": r"^[a-z][a-z0-9_]{0,30}\Z", "description": "a name of small letters, digits and _"},
             "additionalProperties": {
                 "type": "object",
                 "properties": {
                     "label": {"type": "string", "minLength": 1, "maxLength": 80},
-                    "address": {"type": "string", "pattern": "^[0-9A-Fa-f]{16}$", "description": "16 hexadecimal digits"},
+                    "address": {"type": "string", "pattern": r"^[0-9A-Fa-f]{16}\Z", "description": "16 hexadecimal digits"},
                 },
                 "required": ["label", "address"],
                 "additionalProperties": False,
@@ -91,15 +91,9 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
-class FocusdConfig:
+class FocusdConfig(DaemonConfig):
     """A checked config. Times are seconds; `steps_per_s` None means the firmware's own speed."""
 
-    daemon: str
-    log_name: str
-    control_machines: tuple[str, ...]
-    view_machines: tuple[str, ...] | None
-    gateway_machines: tuple[str, ...]
-    state_path: str | None
     serial_port: str
     serial_baud: int
     serial_timeout: float
@@ -119,14 +113,8 @@ def parse(document: Document, directory: Directory) -> FocusdConfig:
         if low >= high:
             raise document.problem(("channels", number, "limits"), "are not limits: the first must be below the second")
     speed = data.get("steps_per_s")
-    view_machines = data.get("view_machines")
     return FocusdConfig(
-        daemon=data["daemon"],
-        log_name=data["log_name"],
-        control_machines=tuple(data["control_machines"]),
-        view_machines=None if view_machines is None else tuple(view_machines),
-        gateway_machines=tuple(data.get("gateway_machines", ())),
-        state_path=data.get("state_path"),
+        **common_fields(data),
         serial_port=_resolved(data["serial_port"]),
         serial_baud=int(data["serial_baud"]),
         serial_timeout=float(data["serial_timeout"]),

@@ -113,8 +113,8 @@ class Focuser(RemoteDevice):
     def stop_channel(self, caller: Caller, channel: int | None = None) -> dict[str, Any]:
         """Stop one channel, or all of them; overtakes everything. Answers where each stopped.
 
-        Raises TimedOut if the controller does not acknowledge it, NotConnected if it is away; either way it is stopped
-        as soon as it can be reached.
+        Raises TimedOut if the controller does not acknowledge it, DeviceLost if the port fails meanwhile, NotConnected if
+        it is away; in each case it is stopped as soon as it can be reached.
         """
         channels = [axis.number for axis in self._motion.axes] if channel is None else [self._channel(channel)]
         return {"stopped": self._stop(channels, str(caller))}

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from observatory_common import timestamps
+from observatory_common import requests, timestamps
 from observatory_common.storage import StateCorrupt, StateFile
 
 log = logging.getLogger("focusd.journal")
 
 _VERSION = 1
-#: Requests are remembered long enough for any client that may still retry one.
-_REQUESTS_KEPT = 64
 
 CONFIRMED = "confirmed"
 UNCERTAIN = "uncertain"
@@ -63,18 +61,15 @@ class Journal:
 
     def accepted_before_restart(self, request_id: str) -> bool:
         """Whether an earlier run of the daemon has accepted this request."""
-        return self._requests.get(request_id, self._boot_id) != self._boot_id
+        return requests.of_earlier_run(self._requests, request_id, self._boot_id)
 
     def open_move(self, channel: int, position_state: str, move: OpenMove) -> None:
         """Record a move (or its next leg) before the controller is told, and whether its start is proven."""
-        requests = dict(self._requests)
+        kept = self._requests
         if move.request_id is not None:
-            requests.pop(move.request_id, None)
-            requests[move.request_id] = self._boot_id
-            while len(requests) > _REQUESTS_KEPT:
-                del requests[next(iter(requests))]
+            kept = requests.remembered(kept, move.request_id, self._boot_id)
         entry = replace(self.entry(channel), position_state=position_state, move=move)
-        self._save({**self._entries, channel: entry}, requests)
+        self._save({**self._entries, channel: entry}, kept)
 
     def open_moves(self) -> list[int]:
         """The channels whose last move is not known to have ended."""
@@ -95,11 +90,11 @@ class Journal:
         entry = Entry(position_state, position_steps, timestamps.utc_now(), None)
         self._save({**self._entries, channel: entry}, self._requests)
 
-    def _save(self, entries: dict[int, Entry], requests: dict[str, str]) -> None:
+    def _save(self, entries: dict[int, Entry], kept: dict[str, str]) -> None:
         """On disk first: what cannot be written is not remembered either."""
         channels = {str(n): asdict(entry) for n, entry in entries.items()}
-        self._file.save({"version": _VERSION, "channels": channels, "requests": requests})
-        self._entries, self._requests = entries, requests
+        self._file.save({"version": _VERSION, "channels": channels, "requests": kept})
+        self._entries, self._requests = entries, kept
 
     def _restore(self, state: dict[str, Any] | None) -> None:
         if state is None:

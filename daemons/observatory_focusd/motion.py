@@ -166,17 +166,18 @@ class Motion:
         return job.to_wire()
 
     def stop(self, controller: Controller, channels: Sequence[int], by: str) -> list[dict[str, Any]]:
-        """Stop channels. Raises TimedOut if the controller does not acknowledge it; it is then told again and again."""
+        """Stop channels. Raises TimedOut if that is not acknowledged, DeviceLost if the port fails; it is then told again."""
         missing = [n for n in channels if not self.axis(n).connected]
         if missing:
             raise InvalidChannel(f"the controller has no channel {missing[0]}", value=missing[0])
         self.stops_owed.add(channels, by)
         try:
             samples = controller.stop(channels)
+            self.stops_owed.done(channels)
         except (Silence, CommandFailed) as error:
-            self.stops_owed.note()
             raise TimedOut(str(error)) from error
-        self.stops_owed.done(channels)
+        finally:
+            self.stops_owed.note()
         doubtful = controller.may_have_restarted
         return [self._stopped(self.axis(n), samples[n], by, doubtful) for n in channels]
 

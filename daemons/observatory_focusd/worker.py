@@ -90,8 +90,8 @@ class Worker:
     def stop(self, channels: Collection[int], by: str) -> list[dict[str, Any]]:
         """Stop channels, before all other work.
 
-        Raises NotConnected when there is no controller, TimedOut when it does not acknowledge; either way the channels
-        are stopped as soon as it can be reached, until `disconnect`.
+        Raises NotConnected when there is no controller, DeviceLost when the port fails, TimedOut when it does not
+        acknowledge; in each case the channels are stopped as soon as it can be reached, until `disconnect`.
         """
         assert self._motion is not None
         if self._wanted:
@@ -170,12 +170,14 @@ class Worker:
                 log.exception("unexpected error in the serial worker")
                 self._lose(motion, f"internal error: {error}")
                 self._retry_at = time.monotonic() + _LONGEST_BACK_OFF_S
+        by = "the daemon, which is shutting down"
         if self._controller is not None:
             try:
-                self._release("the daemon, which is shutting down")
+                self._release(by)
             except ObservatoryError as error:
                 log.error("while shutting down: %s", error)
         elif running := motion.stops_owed.may_run_on():
+            motion.stops_owed.add(running, by)  # as it would have been while connected: the next run sees to it
             motion.stops_owed.note()
             log.error("there is no connection: channel %s may be moving", running)
 

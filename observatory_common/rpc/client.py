@@ -20,10 +20,12 @@ from observatory_common.errors import (
     TimedOut,
     Uncertain,
     UnknownJob,
+    UnknownMethod,
 )
 from observatory_common.rpc import wire
 from observatory_common.rpc.connection import Connection
 from observatory_common.rpc.message import ON_BEHALF_OF, BadMessage, Ended
+from observatory_common.version import software_version
 
 if TYPE_CHECKING:
     import ssl
@@ -51,6 +53,7 @@ class _Held:
 
 
 _UNTIL_IN_EFFECT = _Held(2.0, "timeout_s", 1)
+_OPENED = _Held(15.0)  # gpiod may have to wait for what is being opened, then bring every output to rest
 _RECONFIGURED = _Held(20.0)  # and back again, if the camera refuses
 #: The methods of all daemons that may be held on purpose; their answer is waited for so much longer.
 _HELD: Mapping[str, _Held] = {
@@ -66,15 +69,18 @@ _HELD: Mapping[str, _Held] = {
     "configure": _Held(10.0),
     "set_use_case": _RECONFIGURED,
     "load_settings": _RECONFIGURED,
+    "apply_settings": _RECONFIGURED,
     "reset_settings": _RECONFIGURED,
     "start_video": _Held(10.0),
-    "initialize": _Held(4.0),
-    "shutdown": _Held(4.0),
+    "call": _Held(6.0),
+    "all_off": _Held(7.0),
+    "initialize": _OPENED,
+    "shutdown": _OPENED,
 }
 
 
 class RemoteDaemon:
-    """A daemon, seen from a client. Remote methods are called as methods of this object, or with `call`.
+    """A daemon, seen from a client. Remote methods are called as methods of this object, or with `invoke`.
 
     May be used from many threads: each has a connection of its own, which is opened at its first call and again when it
     was lost. A method that only reads is tried a second time if its connection breaks; one that changes something is
@@ -89,11 +95,15 @@ class RemoteDaemon:
         self._local = threading.local()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._version: str | None = None  # the daemon's, once it has said it
 
     def __enter__(self) -> RemoteDaemon:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        # An answer may have been of another form than expected. Asked for only then: our own version takes a while to find out.
+        if isinstance(error, KeyError | TypeError) and (versions := self._versions()):
+            error.add_note(versions)
         self.close()
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
@@ -110,7 +120,7 @@ class RemoteDaemon:
         software_version. Connects if need be. Raises DaemonNotReachable, InvalidControlIP."""
         return self._connection(time.monotonic() + self._timeout_s).hello
 
-    def call(
+    def invoke(
         self,
         method: str,
         *args: Any,
@@ -169,7 +179,7 @@ class RemoteDaemon:
                     return seen
 
     def close(self) -> None:
-        """Close the connections of all threads; a later call opens a new one."""
+        """Close the connections of all threads, which ends the calls under way; a later call opens a new one."""
         with self._lock:
             connections = list(self._connections)
             self._connections.clear()
@@ -197,11 +207,16 @@ class RemoteDaemon:
             only_reads = connection.hello.get("members", {}).get(method) == "view"
             try:
                 return connection.call(method, args, kwargs, max(until - time.monotonic(), 0.001), annotations)
+            except UnknownMethod as error:
+                if versions := self._versions():
+                    error.message += f" ({versions})"
+                    error.args = (error.message,)
+                raise
             except ObservatoryError:
                 raise
             except (OSError, BadMessage) as error:
-                self._drop(connection)
-                if only_reads and may_repeat and isinstance(error, Ended):
+                was_ours = self._drop(connection)
+                if only_reads and may_repeat and was_ours and isinstance(error, Ended):  # else `close` has broken it off
                     may_repeat = False
                     continue
                 what = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else _why(error)
@@ -228,15 +243,24 @@ class RemoteDaemon:
         except (OSError, BadMessage) as error:
             raise self._not_reachable(_why(error)) from None
         with self._lock:
+            self._version = connection.hello.get("software_version")
             self._local.connection = connection
             self._connections.add(connection)
         return connection
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: Connection) -> bool:
+        """Close one of our connections; whether it still was one."""
         connection.close()
         with self._lock:
+            was_ours = connection in self._connections
             self._connections.discard(connection)
             self._local.connection = None
+            return was_ours
+
+    def _versions(self) -> str:
+        """Which versions meet here, where they differ and that is known."""
+        ours = software_version()
+        return "" if self._version in (None, ours) else f"{self._entry.name} has version {self._version}, this program {ours}"
 
     def _not_reachable(self, why: str) -> DaemonNotReachable:
         where = f"{self._entry.name} at {self._entry.host}:{self._entry.port}"

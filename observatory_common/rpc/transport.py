@@ -26,6 +26,7 @@ MOST_PER_ADDRESS = 100  # connections: one machine cannot shut out the others
 _BACKLOG = 1024  # more than a flood sends before it is turned away; a full one delays good callers by a second
 _HOUSEKEEPING_S = 10.0
 _OUT_OF_SOCKETS_PAUSE_S = 0.1
+_ACCEPT_ENDS_WITHIN_S = 2.0  # it waits for nobody
 
 log = logging.getLogger("rpc")
 
@@ -82,7 +83,9 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
         until = time.monotonic() + deadline_s
         self._closing.set()
         self._wake.send(b".")
-        self._thread.join()
+        self._thread.join(_ACCEPT_ENDS_WITHIN_S)
+        if self._thread.is_alive():
+            log.error("the thread that accepts connections did not end within %g s", _ACCEPT_ENDS_WITHIN_S)
         self._wake.close()
         self._woken.close()
         for how, end in ((socket.SHUT_RD, until - deadline_s / 3), (socket.SHUT_RDWR, until)):

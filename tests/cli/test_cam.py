@@ -15,6 +15,7 @@ import waiting
 from cam import Cameras, Terminal
 
 COMMANDS = {
+    *("config", "controller"),
     *("controls", "delete", "events", "exposure", "files", "focus", "gain", "get", "histogram", "init", "json", "kill"),
     *("list-cameras", "modes", "photo", "properties", "set", "settings", "snapshot", "start", "status", "stop", "use-case"),
     *("video", "zoom"),

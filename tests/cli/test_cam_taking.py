@@ -8,12 +8,17 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import click
 import cv2
 import pytest
 import waiting
 from astropy.io import fits
 from cam import Cameras, Terminal
+
+from observatory_cli.cam import taking
+from observatory_common.errors import CommandFailed
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +189,32 @@ def test_a_sequence_that_somebody_else_stops_is_no_success(cameras: Cameras) -> 
     said, complained = taker.communicate(timeout=30)
     assert (taker.returncode, said) == (9, "")
     assert re.fullmatch(r"error: 1 of 1000 frames were taken, the last is \S+: somebody has stopped it\n", complained)
+
+
+class _Empty:
+    """A camera whose sequence has succeeded, and whose files are gone."""
+
+    def __init__(self, **result: Any) -> None:
+        self.hello: dict[str, Any] = {}
+        self._job = {"id": "1", "state": "succeeded", "error": None, "result": result}
+
+    def start_sequence(self, count: int, interval_s: float, format: str) -> dict[str, Any]:
+        return self._job
+
+    def wait_for(self, job: dict[str, Any], *_: object) -> dict[str, Any]:
+        return job
+
+    def files(self) -> list[dict[str, Any]]:
+        return []
+
+
+@pytest.mark.parametrize(
+    "result", [{"taken": 2, "first": "x-1.jpg", "last": "x-2.jpg"}, {"taken": 0, "first": None, "last": None}]
+)
+def test_a_sequence_of_which_no_file_is_there_is_no_success(result: dict[str, Any]) -> None:
+    says = rf"^{result['taken']} of 2 frames were taken.*: none of their files is there$"
+    with click.Context(click.Command("photo")), pytest.raises(CommandFailed, match=says):
+        taking.sequence(_Empty(**result), 2, 0, "jpg")
 
 
 def test_a_timeout_ends_the_waiting_and_not_the_sequence(cameras: Cameras) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,12 +16,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import observatory
 import psutil
 import pytest
 import waiting
+from following import events_named
+
+import observatory_common
+from observatory_common.directory import Directory
+from observatory_common.rpc.client import connect
 
 COMMAND = [sys.executable, "-m", "observatory_cli.observatory"]
+SHIPPED = Path(observatory_common.__file__).parent / "site"
+GPIOD = "test_gpio"
 
 
 class Site:
@@ -30,6 +40,27 @@ class Site:
         self.daemon.simulator_config_path.write_text("{}")
         config = json.loads(self.daemon.config_path.read_text())
         self.daemon.config_path.write_text(json.dumps({**config, "serial_port": "focusd-simulator/test"}))
+
+    def add_web(self) -> int:
+        """A gateway that shows the focuser; the port of its pages."""
+        rpc_port, port = observatory.free_port(), observatory.free_port()
+        registry = self.daemon.etc / "observatory" / "daemons.json"
+        web = {"machine": "LocalHost", "host": self.daemon.host, "port": rpc_port}
+        registry.write_text(json.dumps({**json.loads(registry.read_text()), "test_web": web}))
+        config = {"daemon": "test_web", "log_name": "webd@test", "control_machines": ["LocalHost"]}
+        config |= {"focusers": [observatory.NAME], "listen": {"port": port}}
+        self.daemon.write("webd/test.json", config)
+        return port
+
+    def add_gpio(self) -> None:
+        """The gpiod of the site that `make run` starts, with its board, under a name and port of its own."""
+        for folder in ("gpiod", "gpiod-simulator"):
+            shutil.copytree(SHIPPED / folder, self.daemon.etc / folder)
+        config = self.daemon.etc / "gpiod" / "test.json"
+        self.daemon.write("gpiod/test.json", {**json.loads(config.read_text()), "daemon": GPIOD})
+        registry = self.daemon.etc / "observatory" / "daemons.json"
+        entry = {"machine": "LocalHost", "port": observatory.free_port()}
+        registry.write_text(json.dumps({**json.loads(registry.read_text()), GPIOD: entry}))
 
     @contextmanager
     def running(self, *arguments: str, **env: str) -> Iterator[Running]:
@@ -115,6 +146,55 @@ def test_commands_name_the_site_where_a_plain_shell_would_find_another(site: Sit
         env = {**site.daemon.env, "OBSERVATORY_ETC": str(tmp_path / "other")}
         done = subprocess.run(command, shell=True, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_run_tells_where_the_pages_are(site: Site) -> None:
+    """With the link for the first administrator, which is another at each start until it has been used."""
+    port = site.add_web()
+    links = []
+    for _ in range(2):
+        with site.running() as running:
+            running.see(r"Ctrl-C ends it")
+            links.append(running.see(rf"In a browser:\n\n  (http://127.0.0.1:{port}/setup\?token=\S+)\n")[1])
+            assert re.search(r"webd@test +127.0.0.1:\d+ +serving", run(site, "status").stdout)
+            if len(links) == 2:
+                address, _, token = links[1].partition("/setup?token=")
+                made = {"token": token, "user": "anna", "password": "a long password"}
+                assert httpx.get(links[1]).status_code == 200
+                assert httpx.post(f"{address}/api/v1/setup", json={**made, "token": links[0][-len(token) :]}).status_code == 401
+                assert httpx.post(f"{address}/api/v1/setup", json=made).is_success
+    assert links[0] != links[1]
+    with site.running() as running:
+        running.see(rf"In a browser:\n\n  http://127.0.0.1:{port}\n\nIn a second terminal")
+        assert "setup" not in running.output
+
+
+def test_the_board_of_the_site_lives(site: Site) -> None:
+    """Its door opens, its heater has current where that is looked for."""
+    site.add_gpio()
+    with site.running() as running:
+        running.see(r"Ctrl-C ends it")
+        with connect(GPIOD, directory=Directory.load(site.daemon.etc / "observatory")) as gpio:
+            waiting.until(lambda: _state(gpio) == "ready", 30, "gpiod to have its pins")
+
+            def pressed() -> bool:
+                return any(event["source"] == "door" for event in events_named(gpio, "when_pressed"))
+
+            waiting.until(pressed, 40, "the door to be opened")
+            assert gpio.state("heater-sense")["value"] == 0
+            gpio.invoke("call", "heater", "on")
+            waiting.until(lambda: gpio.state("heater-sense")["value"] == 1, 10, "the heater's current")
+        assert re.search(rf"gpiod@test +serves {GPIOD} on 127.0.0.1:\d+", running.output)
+        assert re.search(r"gpiod-simulator@test +simulated hardware", running.output)
+
+
+def test_run_says_that_the_port_of_the_pages_is_taken(site: Site) -> None:
+    port = site.add_web()
+    with socket.create_server(("127.0.0.1", port)), site.running() as running:
+        running.see(r"Ctrl-C ends it")
+        running.see(rf"webd cannot listen on 127.0.0.1 port {port}: another program does already")
+        running.see(r"there are no pages: webd@test does not serve, why stands above")
+        assert re.search(r"focusd@test .*(idle|connecting)", run(site, "status").stdout), "the others do"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -223,6 +303,25 @@ def test_check_asks_the_daemon_that_the_file_is_for(site: Site, tmp_path: Path) 
     done = run(site, "check", str(site.daemon.etc / "observatory" / "daemons.json"))
     assert done.returncode == 78
     assert "$.x.machine" in done.stderr
+
+
+def test_a_module_in_the_folder_where_somebody_stands_is_not_run(site: Site, tmp_path: Path) -> None:
+    for module in ("shutil", "queue", "jsonschema"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit(0)")
+    config = tmp_path / "bad.json"
+    config.write_text("{}")
+    command = [*COMMAND, "check", "--kind", "focusd", str(config)]
+    done = subprocess.run(command, cwd=tmp_path, env=site.daemon.env, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 78
+
+
+def test_status_tells_of_a_folder_that_cannot_be_read(site: Site) -> None:
+    (site.daemon.etc / "ftpd").write_text("no folder")
+    rows = [json.loads(line) for line in run(site, "status", "--json").stdout.splitlines()]
+    assert [(row["kind"], row["instance"]) for row in rows] == [("focusd", "test"), ("ftpd", None)]
+    assert rows[1]["code"] == 46 and rows[1]["error"].endswith("ftpd cannot be read: Not a directory")
+    shown = run(site, "status")
+    assert shown.returncode != 0 and re.search(r"^ftpd +no answer .*cannot be read", shown.stdout, re.MULTILINE)
 
 
 def test_status_shows_every_daemon_with_a_config_here(site: Site) -> None:

@@ -224,6 +224,7 @@ def test_the_line_of_every_value_is_right(data: dict[str, Any], indent: int | No
         ('{"a": 1,\n "b": {"c": 1,\n "c": 2}}', "has the key 'c' twice"),
         ('{\n"a": NaN}', ":2: $: has NaN"),
         ('{"a": Infinity}', "has Infinity"),
+        ('{"a": 1,\n"b": [1.5, -1e999]}', ":2: $: has the number '-1e999', which is too large"),
         ("[1]", "must hold one object"),
         ('{"a": ' + "[" * 100_000 + "}", "$: is"),
         (b"\xff\xfe{}", "is not UTF-8"),

@@ -245,3 +245,30 @@ def test_any_text_is_one_line(message: str, value: Any, set_up: SetUp) -> None:
         pipe.close()
     assert re.fullmatch(rf"{STAMP} WARNING {NAME} device: .* value=.+\n", text)
     assert text[:-1].isprintable()
+
+
+@pytest.mark.parametrize("lines", [1, LINES], ids=["room in the queue", "none"])
+def test_the_end_comes_though_a_write_does_not_return(
+    lines: int, pipe: Pipe, set_up: SetUp, monkeypatch: pytest.MonkeyPatch, machine_lag: Any
+) -> None:
+    """As of a file on a disk that has gone."""
+    monkeypatch.setattr(log, "_MACHINE_S", 0.2)
+    writes, may_return = threading.Event(), threading.Event()
+
+    def write(*_: object) -> bool:
+        writes.set()
+        return may_return.wait(30)
+
+    monkeypatch.setattr(log._Output, "_write", write)
+    handle = set_up(pipe)
+    for number in range(lines):
+        LOGGER.warning("line %d", number)
+    try:
+        assert writes.wait(10)
+        began = time.monotonic()
+        handle.close()
+        assert time.monotonic() - began < 2 + machine_lag.seconds
+    finally:
+        may_return.set()
+        waiting.until(handle._listener.queue.empty, 10, "the queue to be read")
+        handle._listener.enqueue_sentinel()  # for which there may have been no room

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,13 @@ def test_the_packaged_site_has_all_that_a_simulated_run_needs() -> None:
     assert (site / "observatory" / "machines.json").is_file()
     assert (site / "observatory" / "daemons.json").is_file()
     instances = {kind: [paths.instance_of(path) for path in paths.list_configs(kind)] for kind in paths.KINDS}
-    assert instances == {"focusd": ["test"], "camerad": ["cam1", "cam2"]}
+    assert instances == {
+        "focusd": ["test"],
+        "camerad": ["cam1", "cam2"],
+        "gpiod": ["test"],
+        "ftpd": ["drop"],
+        "webd": ["test"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -132,6 +139,22 @@ def test_the_configs_of_a_kind_by_name(etc: Path) -> None:
     assert [path.name for path in paths.list_configs("focusd")] == ["east.json", "west.json"]
     (etc / "observatory").mkdir()
     assert paths.list_configs("camerad") == []
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as etc:
+        Path(etc).chmod(0o755)
+        folder = Path(etc) / "ftpd"
+        folder.mkdir(0o000)
+        monkeypatch.setenv("OBSERVATORY_ETC", etc)
+        me = os.geteuid()
+        try:
+            if me == 0:
+                os.seteuid(65534)  # nobody: root may read everything
+            with pytest.raises(InvalidConfig, match="ftpd cannot be read: Permission denied"):
+                paths.list_configs("ftpd")
+        finally:
+            os.seteuid(me)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import fakedaemon
 import pytest
+import waiting
 
 from observatory_common.directory import DaemonEntry
+from observatory_common.errors import DaemonNotReachable
 from observatory_common.rpc.client import RemoteDaemon
 
 
@@ -47,8 +53,10 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> RemoteDaemon:
         ("load_settings", ("x",), {}, 20),
         ("reset_settings", (), {}, 20),
         ("start_video", (), {}, 10),
-        ("initialize", (), {}, 4),
-        ("shutdown", (), {}, 4),
+        ("call", ("lamp", "on"), {}, 6),
+        ("all_off", (), {}, 7),
+        ("initialize", (), {}, 15),
+        ("shutdown", (), {}, 15),
         ("wait", (1,), {}, 10),
         ("wait", (1, 3), {}, 3),
         ("events", (None, 0), {"timeout_s": 0}, 0),
@@ -63,4 +71,19 @@ def test_the_answer_is_waited_for_as_long_as_the_daemon_may_hold_the_call(
 
 
 def test_what_is_said_for_a_call_counts(daemon: RemoteDaemon) -> None:
-    assert daemon.call("histogram", timeout_s=1.0) == pytest.approx(1, abs=0.5)
+    assert daemon.invoke("histogram", timeout_s=1.0) == pytest.approx(1, abs=0.5)
+
+
+def test_close_ends_a_call_under_way(tmp_path: Path, machine_lag: Any) -> None:
+    """Although one that only reads is tried again when its connection breaks."""
+    with fakedaemon.running(tmp_path) as running, running.client() as daemon, ThreadPoolExecutor(1) as pool:
+        threads = running.vitals.threads()
+        held = pool.submit(daemon.invoke, "sleep", 20.0, timeout_s=30.0)
+        waiting.until(lambda: running.vitals.threads() > threads or daemon._connections, 10, "its connection")
+        with running.client() as other:
+            other.report_status()  # the first call is under way by now
+        began = time.monotonic()
+        daemon.close()
+        with pytest.raises(DaemonNotReachable):
+            held.result(25)
+        assert time.monotonic() - began < 1 + machine_lag.seconds

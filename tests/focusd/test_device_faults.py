@@ -15,7 +15,8 @@ import pytest
 import serial
 import waiting
 
-from observatory_common.errors import DeviceLost, ObservatoryError
+from observatory_common.errors import DeviceLost, NotConnected, ObservatoryError
+from observatory_focusd import protocol
 from observatory_focusd.simulator.faults import REPLY_FAULTS
 
 COMMAND_WITHIN_S = 4.7  # begin within 1.2 s, end within 3.5 s
@@ -225,19 +226,60 @@ def test_a_controller_behind_a_network_port_is_served(tmp_path: Path) -> None:
         assert not bridge.is_alive()
 
 
-def _bridge(listener: socket.socket, port_name: str) -> None:
+def _bridge(listener: socket.socket, port_name: str, fails_at: bytes | None = None) -> None:
     connection, _ = listener.accept()
     with connection, serial.Serial(port_name, timeout=0.005) as port:
         connection.settimeout(0.005)
         while True:
             try:
                 data = connection.recv(100)
-                if not data:
+                if not data or (fails_at is not None and fails_at in data):
                     return
                 port.write(data)
             except TimeoutError:
                 pass
             connection.sendall(port.read(100))
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])
+def test_a_stop_that_meets_a_failing_port_outlives_the_daemon(end: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, observatory.daemon(tmp_path, start=False) as daemon:
+        config = daemon.config_path.read_text()
+        url = f"socket://127.0.0.1:{listener.getsockname()[1]}"
+        daemon.config_path.write_text(config.replace(str(daemon.link), url))
+        bridge = threading.Thread(target=_bridge, args=(listener, str(daemon.link), protocol.stop(1)))
+        bridge.start()
+        daemon.start()
+        with daemon.connect() as focuser:
+            focuser.confirm_position(1)
+            focuser.set_focus(1, 5000)
+            if end == "kill -9":
+                with pytest.raises((DeviceLost, NotConnected)):
+                    focuser.stop_channel(1)
+        if end == "kill -9":
+            daemon.kill()
+        else:
+            assert daemon.terminate() == 0
+        bridge.join(10)
+        assert not bridge.is_alive()
+        assert truth(daemon)["moving"]
+        daemon.config_path.write_text(config)
+        daemon.start()
+        waiting.until(lambda: not truth(daemon)["moving"], 10, "the stop")
+        assert truth(daemon)["true_steps"] < 5000
+
+
+def test_a_motor_that_could_not_be_reached_at_the_end_is_stopped_by_the_next_run(tmp_path: Path) -> None:
+    with observatory.daemon(tmp_path) as daemon:
+        with daemon.connect() as focuser:
+            focuser.set_focus(1, 5000)
+        daemon.simulator.fault("unplug")
+        assert daemon.terminate() == 0
+        assert truth(daemon)["moving"]
+        daemon.simulator.fault("replug")
+        daemon.start()
+        waiting.until(lambda: not truth(daemon)["moving"], 10, "the stop")
+        assert truth(daemon)["true_steps"] < 5000
 
 
 def test_two_daemons_cannot_own_one_port(tmp_path: Path) -> None:

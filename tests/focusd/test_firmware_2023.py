@@ -67,5 +67,7 @@ def test_a_config_with_more_channels_than_the_controller_says_so(tmp_path: Path)
     with observatory.daemon(tmp_path, confirm=False, **settings) as daemon, daemon.connect() as focuser:
         status = focuser.report_status()
         assert (status["current_steps_1"], status["current_steps_2"], status["moving_2"]) == (0, None, None)
-        with pytest.raises(InvalidChannel, match="no channel 2"):
-            focuser.confirm_position(2)
+        for refused in (focuser.confirm_position, focuser.reset_home_position):
+            with pytest.raises(InvalidChannel, match="no channel 2"):
+                refused(2)
+        assert "Z" not in daemon.simulator.state()["commands_received"]

@@ -253,7 +253,7 @@ def test_backlash_is_taken_up_after_an_interrupted_overshoot(tmp_path: Path) -> 
     with observatory.daemon(tmp_path, channels=[{"backlash": 30}, {}]) as daemon, daemon.connect() as focuser:
 
         def sent() -> list[str]:
-            lines = daemon.simulator.request({"query": "lines"})["lines"]
+            lines = daemon.simulator.ask({"query": "lines"})["lines"]
             return [line.strip() for _, line in lines if line.startswith(("1+", "1-"))]
 
         focuser.wait_for(focuser.set_focus(1, 100))
@@ -282,10 +282,10 @@ def test_what_cannot_be_written_is_not_confirmed(method: str, tmp_path: Path) ->
         journal.unlink(missing_ok=True)
         journal.mkdir()
         with pytest.raises(RuntimeError, match="journal cannot be written"):
-            focuser.call(method, 1)
+            focuser.invoke(method, 1)
         assert focuser.report_status()["position_state_1"] == "uncertain"
         journal.rmdir()
-        focuser.call(method, 1)
+        focuser.invoke(method, 1)
         assert focuser.report_status()["position_state_1"] == "confirmed"
 
 
@@ -340,7 +340,7 @@ def test_a_move_that_was_acknowledged_but_not_read_back_is_not_left_running(end:
 
 def focuser_of(daemon: observatory.Daemon, method: str, *args: object) -> object:
     with daemon.connect() as client:
-        return client.call(method, *args)
+        return client.invoke(method, *args)
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,9 @@ import cv2
 import numpy as np
 import observatory
 import waiting
+from following import done as done
+from following import events_named as events_named
+from following import finished as finished
 from rawclient import RawClient
 from small_disk import SmallDisk
 from vitals import Vitals
@@ -149,34 +151,6 @@ class Camerad:
         if self.process is not None and self.process.poll() is None:
             assert self.stop() == 0
         assert "Traceback" not in self.log.read_text()
-
-
-def finished(camera: RemoteDaemon, job: Mapping[str, Any], within_s: float = 30) -> dict[str, Any]:
-    """The job once it has ended."""
-    until = time.monotonic() + within_s
-    seen = dict(job)
-    while seen["state"] == "running" and time.monotonic() < until:
-        seen = camera.wait(seen["id"], 5)
-    assert seen["state"] != "running", seen
-    return seen
-
-
-def done(camera: RemoteDaemon, job: Mapping[str, Any], within_s: float = 30) -> dict[str, Any]:
-    """The result of a job that succeeds."""
-    seen = finished(camera, job, within_s)
-    assert seen["state"] == "succeeded", seen
-    result: dict[str, Any] = seen["result"]
-    return result
-
-
-def events_named(camera: RemoteDaemon, *names: str) -> list[dict[str, Any]]:
-    """All events of these names (none: all) that the daemon still has, oldest first."""
-    found: list[dict[str, Any]] = []
-    boot_id, after = None, 0
-    while (answer := camera.events(boot_id, after, 0))["events"]:
-        boot_id, after = answer["boot_id"], answer["next"]
-        found += answer["events"]
-    return [event for event in found if not names or event["name"] in names]
 
 
 def number_of(name: str) -> int:

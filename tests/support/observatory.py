@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
 import subprocess
@@ -11,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import waiting
+from site_process import SiteProcess
 
 from observatory_common.directory import Directory
 from observatory_common.errors import DaemonNotReachable
@@ -44,8 +43,10 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-class Daemon:
+class Daemon(SiteProcess):
     """focusd on a simulated controller. Files stand under `folder`, which is its whole world."""
+
+    kind = "focusd"
 
     def __init__(
         self,
@@ -57,32 +58,23 @@ class Daemon:
         env: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.host = host
         self.port = free_port(host)
         self.link = folder / "focuser"
-        self.etc = folder / "etc"
         self.config_path = self.etc / "focusd" / "test.json"
         self.simulator_config_path = self.etc / "focusd-simulator" / "test.json"
         self.state_folder = folder / "state" / "observatory" / "focusd" / "test"
-        self.log_path = folder / "focusd.log"
-        self.env = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("FOCUSD_", "PYRO_", "OBSERVATORY_"))},
-            "OBSERVATORY_ETC": str(self.etc),
-            "OBSERVATORY_RUN": str(folder / "run"),
-            "XDG_STATE_HOME": str(folder / "state"),
-            "HOME": str(folder),
-            **(env or {}),
-        }
+        self.env |= env or {}
         simulated = {key: settings.pop(key) for key in _SIMULATED if key in settings}
         config = {**SAMPLE, "serial_port": str(self.link), **settings}
-        self._write("observatory/machines.json", machines or {})
-        self._write("observatory/daemons.json", {NAME: {"machine": "LocalHost", "host": host, "port": self.port}})
-        self._write("focusd/test.json", {key: value for key, value in config.items() if value is not None})
+        self.write("observatory/machines.json", machines or {})
+        self.write("observatory/daemons.json", {NAME: {"machine": "LocalHost", "host": host, "port": self.port}})
+        self.write("focusd/test.json", {key: value for key, value in config.items() if value is not None})
         simulator = {"link": str(self.link), "eeprom": str(folder / "eeprom.bin"), "firmware": "2022"}
         names = {"simulated_channels": "channels", "simulated_probes": "temperature_probes"}
         simulator.update({names.get(key, key): value for key, value in simulated.items()})
-        self._write("focusd-simulator/test.json", simulator)
+        self.write("focusd-simulator/test.json", simulator)
         per_step = 64 if simulator["firmware"] == "2022" else 16
         (folder / "eeprom.bin").write_bytes(
             b"".join((steps * per_step).to_bytes(4, "little", signed=True) for steps in eeprom_steps)
@@ -91,7 +83,6 @@ class Daemon:
         self.tls: Tls | None = None
         self.simulator = SimulatorClient(self.link)
         self.simulator_process: subprocess.Popen[str] | None = None
-        self.process: subprocess.Popen[str] | None = None
 
     # its processes
 
@@ -107,21 +98,11 @@ class Daemon:
         """Start focusd and wait until it serves, and if asked has its controller."""
         self.process = self._start("observatory_focusd", self.config_path, self.log_path)
         with self.connect() as focuser:
-            waiting.until(lambda: self._status(focuser), 20, "focusd to serve")
+            waiting.until(lambda: self.status_of(focuser), 20, "focusd to serve")
             if connected:
-                waiting.until(lambda: (self._status(focuser) or {}).get("state") in ("idle", "moving"), 20, "focusd to connect")
-
-    def kill(self) -> None:
-        """`kill -9` focusd; the controller goes on."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(10)
-
-    def terminate(self, timeout_s: float = 20) -> int:
-        """Ask focusd to end; its exit code."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout_s)
+                waiting.until(
+                    lambda: (self.status_of(focuser) or {}).get("state") in ("idle", "moving"), 20, "focusd to connect"
+                )
 
     def close(self) -> None:
         """End both processes."""
@@ -164,28 +145,16 @@ class Daemon:
             text=True,
         )
 
-    def log_lines(self) -> list[str]:
-        """What focusd has logged so far."""
-        return self.log_path.read_text().splitlines() if self.log_path.exists() else []
-
-    def _status(self, focuser: RemoteDaemon) -> dict[str, Any] | None:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            raise AssertionError(f"focusd ended with {self.process.returncode}:\n" + "\n".join(self.log_lines()))
-        try:
-            status: dict[str, Any] = focuser.report_status()
-            return status
-        except DaemonNotReachable:
-            return None
-
     def _start(self, module: str, config: Path, log: Path) -> subprocess.Popen[str]:
         with log.open("a") as output:
-            return _popen([sys.executable, "-m", module, str(config)], self.env, output)
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        path = self.etc / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2))
+            return subprocess.Popen(
+                [sys.executable, "-m", module, str(config)],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
 
 
 @contextmanager
@@ -211,7 +180,3 @@ def _answers(simulator: SimulatorClient) -> bool:
         return bool(simulator.state())
     except DaemonNotReachable:
         return False
-
-
-def _popen(command: list[str], env: dict[str, str], output: IO[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True)

@@ -44,8 +44,14 @@ class SmallDisk:
         return found.f_bavail * found.f_frsize
 
     def make_read_only(self) -> None:
-        command = ["nsenter", "--mount", "-t", str(self._holder.pid), "mount", "-o", "remount,ro", str(self._mount_point)]
-        subprocess.run(command, check=True)
+        self._mount("-o", "remount,ro", str(self._mount_point))
+
+    def cover(self, folder: Path) -> None:
+        """Make a folder on it read-only, although files in it are open for writing."""
+        self._mount("--bind", "-o", "ro", str(folder), str(folder))
+
+    def _mount(self, *options: str) -> None:
+        subprocess.run(["nsenter", "--mount", "-t", str(self._holder.pid), "mount", *options], check=True)
 
     def close(self) -> None:
         self._holder.communicate(timeout=10)

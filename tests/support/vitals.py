@@ -6,7 +6,7 @@ import os
 import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,19 @@ class Vitals:
         """How many threads it has."""
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
+    def tasks(self) -> str:
+        """What each of its threads waits for, as far as the kernel tells."""
+        lines = []
+        for task in sorted(Path(f"/proc/{self.pid}/task").iterdir()):
+            lines.append(task.name)
+            for name in ("comm", "wchan", "syscall", "status"):
+                try:
+                    text = (task / name).read_text()
+                except OSError as error:
+                    text = str(error.strerror)
+                lines += [f"  {name}: {line}" for line in text.splitlines() if name != "status" or line.startswith("State")]
+        return "\n".join(lines)
+
     def open_files(self) -> int:
         """How many file descriptors it has."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -34,6 +47,14 @@ class Vitals:
         """Its resident memory."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
+
+    def waited_s(self) -> float:
+        """For how long its threads could have run, and had no processor, in sum: what others on this machine have cost it."""
+        waited_ns = 0
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with suppress(OSError):  # it has ended, or this kernel does not tell
+                waited_ns += int(Path(f"/proc/{self.pid}/task/{task}/schedstat").read_text().split()[1])
+        return waited_ns / 1e9
 
     def cpu_s(self) -> float:
         """The processor time it has used."""

@@ -114,7 +114,7 @@ def test_a_clone_runs_with_make_run(user: str | None, clone: Path, tmp_path: Pat
 
 
 def test_the_root_scripts_say_what_to_do_before_make(clone: Path) -> None:
-    for script in ("./focus", "./focusd", "./cam", "./camerad"):
+    for script in ("./focus", "./focusd", "./cam", "./camerad", "./webd"):
         done = run([script, "status"], cwd=clone)
         assert done.returncode == 1
         assert "make run" in done.stderr
@@ -134,13 +134,15 @@ def test_a_wheel_has_everything(clone: Path, tmp_path: Path) -> None:
     env = {**environment(tmp_path), "PATH": f"{venv}/bin:/usr/bin:/bin"}
     where = run([str(venv / "bin/python"), "-c", "import observatory_common as c; print(c.__file__)"], cwd="/", env=env)
     assert where.stdout.startswith(str(venv)), where
-    for command in ("focus", "cam", "observatory", "focusd", "focusd-simulator", "camerad"):
+    for command in ("focus", "cam", "observatory", "focusd", "focusd-simulator", "camerad", "webd"):
         assert re.fullmatch(rf"{command} \d+\.\d+\.\d+\n", run([command, "--version"], cwd="/", env=env).stdout)
     if run(own_network(["true"])).returncode == 0:
         output = tmp_path / "output"
         with started(own_network(["observatory", "run"]), output, cwd="/", env=env) as process:
             waiting.until(lambda: "Ctrl-C ends it" in output.read_text(), 60, f"the introduction in {output}")
             assert "  focus status\n" in output.read_text()  # it is on the PATH, so its name will do
+            link = "http://127.0.0.1:5000/setup?token="  # from webd, which has found all its files
+            waiting.until(lambda: link in output.read_text(), 60, f"the link in {output}")
         assert process.returncode == 0
 
 

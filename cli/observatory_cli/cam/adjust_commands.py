@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from observatory_cli.arguments import assignments
 from observatory_cli.cam import histogram as histograms
 from observatory_cli.cam import text
-from observatory_cli.cam.arguments import Number, NumberOrAuto, assignments
+from observatory_cli.cam.arguments import Number, NumberOrAuto
 from observatory_cli.cam.group import completed, open_camera, patiently, print_if_json
 from observatory_common.errors import InvalidArgument
 from observatory_common.rpc.client import RemoteDaemon
@@ -98,7 +99,7 @@ def _set(method: str, value: Any) -> None:
     timeout_s = options().timeout_s
     wait_s = _IN_EFFECT_WITHIN_S if timeout_s is None else min(_IN_EFFECT_WITHIN_S, timeout_s / 2)
     with open_camera(timeout_s) as camera:
-        print_if_json(camera.call(method, value, wait_s, timeout_s=timeout_s))
+        print_if_json(camera.invoke(method, value, wait_s, timeout_s=timeout_s))
 
 
 @click.command()

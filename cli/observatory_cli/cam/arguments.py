@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from typing import Any
 
 import click
@@ -68,32 +66,3 @@ def _completed(word: str, incomplete: str) -> list[Any]:
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(word)] if word.startswith(incomplete) else []
-
-
-def assignments(words: tuple[str, ...], context: click.Context) -> dict[str, Any]:
-    """The values of NAME=VALUE words by their names. Raises UsageError."""
-    values: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name or not text:
-            raise click.UsageError(f"{word!r} is no NAME=VALUE", context)
-        if name in values:
-            raise click.UsageError(f"{name} is given twice", context)
-        values[name] = _value(text)
-    return values
-
-
-def _value(text: str) -> Any:
-    """A number, list, object, true or false as JSON has them; 1280x720 or 1.5,2 as a list; else a word as it is."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    size = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
-    if size is not None:
-        return [int(size[1]), int(size[2])]
-    if re.fullmatch(r"[-+.0-9eE]{1,30}(,[-+.0-9eE]{1,30}){1,99}", text) is not None:
-        text = f"[{text}]"
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return text if isinstance(value, int) and abs(value) >= 2**63 else value  # beyond what the wire can carry

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from observatory_cli.cam import adjust_commands, file_commands, photo_commands, text
+from observatory_cli.cam import (
+    adjust_commands,
+    config_commands,
+    controller_commands,
+    file_commands,
+    photo_commands,
+    text,
+)
 from observatory_cli.cam.group import CameraFirst, cameras, open_camera, patiently, print_if_json
 from observatory_common.config import read_client_config
 from observatory_common.terminal import common_options, options, print_json
@@ -85,12 +92,12 @@ def list_cameras() -> None:
 @common_options("config", "json", "timeout")
 def events(follow: bool) -> None:
     """What has happened to the camera in this run of its daemon, the last 1024 events."""
-    from observatory_cli.cam import events as printed
+    from observatory_cli import events as printed
 
     with open_camera(options().timeout_s) as camera:
-        printed.show(camera, follow, options().json)
+        printed.show(camera, follow, text.event)
 
 
-for _module in (adjust_commands, photo_commands, file_commands):
+for _module in (adjust_commands, photo_commands, file_commands, config_commands, controller_commands):
     for _command in _module.COMMANDS:
         cam.add_command(_command)

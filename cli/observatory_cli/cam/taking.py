@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from observatory_cli.cam import events, text, waiting
+from observatory_cli import events
+from observatory_cli.cam import text, waiting
 from observatory_cli.cam.waiting import Bar
 from observatory_common.errors import CommandFailed, ObservatoryError, TimedOut
 from observatory_common.events import LONGEST_WAIT_S
@@ -92,6 +93,8 @@ def sequence(camera: RemoteDaemon, count: int, interval_s: float, format: str) -
     )
     result = job["result"]
     result["names"] = _names(camera, result["taken"], result["first"], result["last"])
+    if not result["names"]:
+        raise CommandFailed(f"{in_words(job)}: none of their files is there")
     return job
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from observatory_cli import events
+from observatory_cli.arguments import word
+
 _COLOURS = {"idle": "green", "acquiring": "yellow", "offline": "red"}
 _SHOWN_FROM_S = 1.0  # shorter exposures are over before anybody has read how far they are
 
@@ -79,14 +82,9 @@ def control(name: str, info: Mapping[str, Any], seen: Any = None) -> str:
 
 
 def _value(value: Any, names: Mapping[str, int]) -> str:
-    """As `cam set` takes it, but for lists of lists."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, tuple)) and not any(isinstance(item, (list, tuple)) for item in value):
-        return ",".join(_value(item, names) for item in value)
-    return next((word for word, number in names.items() if number == value), str(value))
+    """As `cam set` takes it: a number that has a name by its name."""
+    named = (name for name, number in names.items() if type(value) is int and number == value)
+    return next(named, word(value))
 
 
 def mode(number: int, found: Mapping[str, Any]) -> str:
@@ -135,8 +133,7 @@ def settings(found: Mapping[str, Any]) -> str:
 
 def event(seen: Mapping[str, Any]) -> str:
     """An event on a line."""
-    data = " ".join(f"{key}={value}" for key, value in seen["data"].items())
-    return f"{seen['date']} {seen['name']} {data}".rstrip()
+    return f"{seen['date']} {seen['name']} {events.words(seen['data'])}".rstrip()
 
 
 def file(seen: Mapping[str, Any]) -> str:

@@ -1,29 +1,21 @@
-"""Waiting for the camera's jobs, with bars on a terminal; Ctrl-C ends a job and says what became of it."""
+"""Waiting for the camera's jobs, with bars on a terminal that the camera's status fills."""
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from observatory_common.errors import DaemonNotReachable, ExitCode, NotConnected, ObservatoryError, Stopped, Uncertain
+from observatory_cli import jobs
+from observatory_cli.jobs import InWords, Start
+from observatory_common.errors import DaemonNotReachable, NotConnected
 from observatory_common.rpc.client import RemoteDaemon
-from observatory_common.terminal import as_error, options, print_json
+from observatory_common.terminal import options
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-_ENDED_WITHIN_S = 15.0
-
-#: Starts a job; what a job has become in words; how far it is, by the camera's status and the job.
-Start = Callable[[], dict[str, Any]]
-InWords = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -36,6 +28,7 @@ class Bar:
     words: str = ""
 
 
+#: How far a job is, by the camera's status and the job.
 HowFar = Callable[[Mapping[str, Any], Mapping[str, Any]], list[Bar]]
 
 
@@ -90,28 +83,8 @@ def finished(
     in_words: InWords,
     resumed: Callable[[], dict[str, Any] | None] = lambda: None,
 ) -> dict[str, Any]:
-    """Start a job and wait for its success. Raises how else it ended; click's Exit if Ctrl-C has ended it.
-
-    `resumed` finds the job with which a restarted daemon goes on. --timeout ends the waiting, not the job (TimedOut).
-    """
-    camera.hello  # noqa: B018 - contact first: until here Ctrl-C has nothing to end
-    job: dict[str, Any] | None = None
-    try:
-        with _interrupts_held():  # else nobody would know the job of a request that is under way
-            job = start()
-        while True:
-            try:
-                return succeeded(_followed(camera, job, how_far), in_words)
-            except Uncertain:  # the daemon has restarted
-                found = resumed()
-                if found is None:
-                    raise
-                job = found
-    except KeyboardInterrupt:
-        if job is None:
-            raise
-        _end(camera, job, in_words)
-        raise click.exceptions.Exit(ExitCode.StoppedByUser) from None
+    """As `jobs.finished`, with bars. --timeout ends the waiting, not the job (TimedOut)."""
+    return jobs.finished(camera, start, lambda job: _followed(camera, job, how_far), in_words, "the camera", resumed)
 
 
 def _followed(camera: RemoteDaemon, job: Mapping[str, Any], how_far: HowFar) -> dict[str, Any]:
@@ -126,45 +99,3 @@ def _followed(camera: RemoteDaemon, job: Mapping[str, Any], how_far: HowFar) -> 
                 return  # it is waited for
 
         return camera.wait_for(job, show if bars.wanted else None, options().timeout_s)
-
-
-def succeeded(job: dict[str, Any], in_words: InWords) -> dict[str, Any]:
-    """A job that has succeeded. Raises how else it ended."""
-    error = as_error(job)
-    if error is not None:
-        if job["result"]:
-            print(in_words(job), file=sys.stderr)
-        raise error
-    if job["state"] != "succeeded":
-        raise Stopped(f"{in_words(job)}: somebody has stopped it")
-    return job
-
-
-def _end(camera: RemoteDaemon, job: Mapping[str, Any], in_words: InWords) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows takes seconds at most, and must be told to its end
-    try:
-        camera.cancel(job["id"])
-        ended = camera.wait_for(job, None, _ENDED_WITHIN_S)
-    except ObservatoryError as error:
-        print(f"\nerror: the camera may still be at it: {error}", file=sys.stderr)
-        return
-    print(f"\n{in_words(ended)}", file=sys.stderr)
-    if options().json:
-        print_json(ended)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Within this, Ctrl-C waits until the end."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored, as by `cam photo &`
-        yield
-        return
-    held: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held:
-        raise KeyboardInterrupt

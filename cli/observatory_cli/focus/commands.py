@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from observatory_cli.focus import moves, status_text
+from observatory_cli.instances import print_if_json
 from observatory_common import terminal
 from observatory_common.config import read_client_config
 from observatory_common.errors import ObservatoryError
@@ -127,7 +128,7 @@ def offset(channel: int, steps: int, no_wait: bool, accept_uncertain: bool) -> i
 def stop(channel: int | None) -> None:
     """Stop a channel, or all of them."""
     with _focuser(options().timeout_s) as focuser:
-        _print_if_json(focuser.stop_channel(channel))
+        print_if_json(focuser.stop_channel(channel))
 
 
 @focus.command(options_metavar="")
@@ -138,7 +139,7 @@ def zero(channel: int, yes: bool) -> None:
     """Call the present position of a channel zero. Moves nothing, but all positions change their meaning."""
     with _focuser(options().timeout_s) as focuser:
         terminal.ask(lambda: f"Call the present position of channel {channel} zero?", yes)
-        _print_if_json(focuser.reset_home_position(channel))
+        print_if_json(focuser.reset_home_position(channel))
 
 
 @focus.command(options_metavar="")
@@ -154,7 +155,7 @@ def confirm(channel: int, yes: bool) -> None:
             return f"The controller shows channel {channel} at {shown}. Is it there?"
 
         terminal.ask(question, yes)
-        _print_if_json(focuser.confirm_position(channel))
+        print_if_json(focuser.confirm_position(channel))
 
 
 @focus.command(options_metavar="")
@@ -162,7 +163,7 @@ def confirm(channel: int, yes: bool) -> None:
 def init() -> None:
     """Connect to the controller now (focusd does so by itself, except after `focus kill`)."""
     with _focuser(options().timeout_s) as focuser:
-        _print_if_json(focuser.initialize())
+        print_if_json(focuser.initialize())
 
 
 @focus.command(options_metavar="")
@@ -170,7 +171,7 @@ def init() -> None:
 def kill() -> None:
     """Stop all motors and let go of the controller, until `focus init`."""
     with _focuser(options().timeout_s) as focuser:
-        _print_if_json(focuser.shutdown())
+        print_if_json(focuser.shutdown())
 
 
 @focus.command(options_metavar="")
@@ -179,9 +180,4 @@ def kill() -> None:
 def fans(wanted: str) -> None:
     """Switch the fans of a controller that has some (firmware of 2023)."""
     with _focuser(options().timeout_s) as focuser:
-        _print_if_json(focuser.set_fans(wanted == "enable"))
-
-
-def _print_if_json(answer: Any) -> None:
-    if options().json:
-        print_json(answer)
+        print_if_json(focuser.set_fans(wanted == "enable"))

@@ -17,10 +17,12 @@ _LONGEST_CHECK_S = 60.0
 _REGISTRY = ("machines.json", "daemons.json", tls.FILE_NAME)
 
 
-def module_of(kind: str) -> str:
-    """The module that runs as `python -m`: of a daemon, or of its simulator."""
+def program_of(kind: str, *more: str) -> list[str]:
+    """The command of a daemon, its simulator, or (`more`) another program of its package."""
     daemon, _, simulator = kind.partition("-simulator")
-    return f"observatory_{daemon}" + (".simulator" if kind != daemon else "") + simulator
+    module = f"observatory_{daemon}" + (".simulator" if kind != daemon else "") + simulator
+    # -P: the folder in which somebody stands is no place for modules, all the less for root's.
+    return [sys.executable, "-P", "-m", ".".join((module, *more))]
 
 
 def check_file(file: Path, kind: str | None) -> bool:
@@ -33,7 +35,7 @@ def check_file(file: Path, kind: str | None) -> bool:
             f"{file} is in a folder {kind!r}, which is no kind of daemon ({', '.join(KINDS)}): name it with --kind",
             click.get_current_context(),
         )
-    done = subprocess.run([sys.executable, "-m", module_of(kind), "--check", str(file)], timeout=_LONGEST_CHECK_S, check=False)
+    done = subprocess.run([*program_of(kind), "--check", str(file)], timeout=_LONGEST_CHECK_S, check=False)
     return done.returncode == 0
 
 

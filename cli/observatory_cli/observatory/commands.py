@@ -64,3 +64,21 @@ def status() -> int:
     from observatory_cli.observatory.status import show
 
     return show(options().json, options().timeout_s)
+
+
+@observatory.group()
+def web() -> None:
+    """What is done to webd on its own host alone."""
+
+
+@web.command("reset-admin")
+@common_options("config", "json")
+@click.option("--user", metavar="NAME", help="Who; made if there is no such user. Default: the first administrator.")
+def reset_admin(user: str | None) -> int:
+    """Give an administrator a new password, which is printed and has to be changed at the next login.
+
+    As webd's user or root. webd may go on meanwhile; all logins and tokens of that user end.
+    """
+    from observatory_cli.observatory import web as web_commands
+
+    return web_commands.reset_admin(user)

@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 
-import click
-
-from observatory_common import log, terminal
-from observatory_common.config import load
-from observatory_common.directory import Directory
-from observatory_common.errors import Blocked, ExitCode, InvalidConfig, ObservatoryError
-from observatory_common.storage import FolderLock
-from observatory_common.terminal import print_json
-from observatory_common.version import software_version
+from observatory_common import simulator
 from observatory_focusd.simulator.client import SimulatorClient
 from observatory_focusd.simulator.config import SCHEMA, parse
 from observatory_focusd.simulator.server import Simulator
 
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", metavar="CONFIG", type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Check the file, say what is wrong with it, and end.")
-@click.option("--request", metavar="JSON", help="Send a request to the simulator that runs with this config.")
-@click.version_option(software_version(), message="%(prog)s %(version)s")
-def program(file: Path, check: bool, request: str | None) -> int:
-    """Run a simulated focus controller in the foreground, behind a pseudo-terminal."""
-    try:
-        directory = Directory.load()
-        config = parse(load(file, SCHEMA, directory), directory)
-        if check:
-            return 0
-        if request is not None:
-            return _ask(config.link, request)
-        config.link.parent.mkdir(parents=True, exist_ok=True)
-        lock = FolderLock(config.eeprom.parent)
-        lock.acquire()
-    except (InvalidConfig, Blocked) as error:
-        print(error, file=sys.stderr)
-        return ExitCode.BadConfig
-    except ObservatoryError:
-        raise
-    except OSError as error:
-        print(f"{file}: a folder cannot be used: {error}", file=sys.stderr)
-        return ExitCode.BadConfig
-    handle = log.set_up(f"focusd-simulator@{file.stem}")
-    try:
-        Simulator(config).run()
-    finally:
-        handle.close()
-        lock.release()
-    return 0
-
-
-def _ask(link: Path, request: str) -> int:
-    try:
-        wanted = json.loads(request)
-    except json.JSONDecodeError as error:
-        raise click.UsageError(f"--request is no JSON: {error}", click.get_current_context()) from None
-    print_json(SimulatorClient(link).request(wanted))
-    return 0
+PROGRAM = simulator.SimulatorKind(
+    name="focusd-simulator",
+    about="Run a simulated focus controller in the foreground, behind a pseudo-terminal.",
+    schema=SCHEMA,
+    parse=parse,
+    publishes=lambda config: config.link.parent,
+    lock=lambda config, _: config.eeprom.parent,
+    client=lambda config: SimulatorClient(config.link),
+    run=lambda config: Simulator(config).run(),
+)
 
 
 def main() -> None:
     """Run the simulator with the arguments of the command line; ends the process."""
-    sys.exit(terminal.run(program, sys.argv[1:], "focusd-simulator"))
+    sys.exit(simulator.run(PROGRAM, sys.argv[1:]))
 
 
 if __name__ == "__main__":

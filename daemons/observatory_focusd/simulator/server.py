@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import selectors
 import signal
 import socket
@@ -14,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from observatory_common import arguments
+from observatory_common import arguments, control_socket
 from observatory_common.errors import InvalidArgument, ObservatoryError
 from observatory_common.storage import write_atomic
-from observatory_focusd.simulator.client import short_name
 from observatory_focusd.simulator.config import SimulatorConfig
 from observatory_focusd.simulator.faults import Faults
 from observatory_focusd.simulator.firmware import MODEL_2022, MODEL_2023, Firmware
@@ -156,15 +154,7 @@ class Simulator:
     # the control socket
 
     def _listen(self) -> socket.socket:
-        self._control_path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        old = os.umask(0o177)
-        try:
-            with short_name(self._control_path) as name:
-                listener.bind(name)
-        finally:
-            os.umask(old)
-        listener.listen(8)
+        listener = control_socket.listen(self._control_path, 8)
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
         return listener
 
