@@ -224,6 +224,50 @@ def test_what_a_shell_changes_appears_and_overwrites_nothing(visit: browsing.Vis
     until_set(cam1, "ExposureValue", 1.25)
 
 
+def test_a_value_that_changes_under_the_caret_mixes_with_nothing_typed(visit: browsing.Visit, cam1: RemoteDaemon) -> None:
+    person = visit()
+    page = person.go("/live")
+    controls = controls_of(page)
+    cam1.set_controls({"AnalogueGain": 1.5})
+    gain, exposure = control(controls, "AnalogueGain"), control(controls, "ExposureTime")
+    field = gain.get_by_role("spinbutton")
+    expect(field).to_have_value("1.5")
+    field.click()
+    page.keyboard.press("End")
+    cam1.set_controls({"AnalogueGain": 2.0})
+    expect(gain.locator(".control-state")).to_have_text("Now 2: changed elsewhere.")
+    expect(field).to_have_value("1.5")
+    page.keyboard.type("5")
+    page.keyboard.press("Enter")
+    until_set(cam1, "AnalogueGain", 1.55)
+    cam1.set_controls({"AnalogueGain": 3.0})
+    expect(field).to_have_value("3")  # the caret is still there, but what was typed is sent
+    page.keyboard.press("Home")
+    cam1.set_controls({"AnalogueGain": 4.0})
+    expect(gain.locator(".control-state")).to_have_text("Now 4: changed elsewhere.")
+    exposure.get_by_role("spinbutton").focus()
+    expect(field).to_have_value("4")
+    field.focus()
+    cam1.set_controls({"AnalogueGain": 6.0})
+    expect(gain.locator(".control-state")).to_have_text("Now 6: changed elsewhere.")
+    page.keyboard.press("Enter")  # nothing was typed: nothing is set
+    expect(field).to_have_value("6")
+    expect(gain.locator(".control-state")).to_be_hidden()
+    assert set_to(cam1, "AnalogueGain") == 6.0
+    unfold(controls, "White balance")
+    gains = control(controls, "ColourGains")
+    cam1.set_controls({"AwbEnable": False, "ColourGains": (1.5, 2.5)})
+    expect(gains.get_by_label("blue")).to_have_value("2.5")
+    gains.get_by_label("blue").focus()
+    cam1.set_controls({"ColourGains": (3.0, 3.0)})
+    expect(gains.locator(".control-state")).to_have_text("Now 3, 3: changed elsewhere.")
+    expect(gains.get_by_label("blue")).to_have_value("2.5")
+    gains.get_by_label("red").focus()
+    expect(gains.get_by_label("blue")).to_have_value("2.5")  # still among these numbers
+    field.focus()
+    expect(gains.get_by_label("red")).to_have_value("3")
+
+
 def test_two_users_see_each_others_changes(visit: browsing.Visit, cam1: RemoteDaemon, site: webd.Rig) -> None:
     site.web.user("olga", "operator").close()
     here, there = visit(), visit(user="olga")

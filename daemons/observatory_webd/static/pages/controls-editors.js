@@ -1,5 +1,5 @@
 /* How one control is edited, by its type. An editor has `element`, `show(value)`, and `busy`: whether somebody is at it, so that
- * nothing may be put in the place of what they type. `commit(value)` is called with what they have chosen. */
+ * nothing may be put in the place of what they type, or under their caret before they do: it would go in among other digits. */
 
 import { el, freshId } from "../kit/dom.js";
 import { isLogarithmic, isMomentary, partsOf } from "./controls-groups.js";
@@ -7,13 +7,14 @@ import { STEPS, numberText, placeOnSlider, valueAt, valueText } from "./controls
 
 const MOST_REPEATED = 10; // groups of numbers
 
-/** The editor of a control. `about`: { id, label, hint (id) }; `edited()` is called when somebody begins or gives up. */
-export function editorFor(name, info, about, commit, edited) {
-  if (isMomentary(name)) return new Buttons(info, about, commit);
-  if (Object.keys(info.values).length && info.count === 1) return new Choice(info, about, commit);
-  if (info.repeated || info.count > 1) return new Numbers(name, info, about, commit, edited);
-  if (info.type === "bool") return new Flag(about, commit);
-  return new OneNumber(info, about, commit, edited);
+/** The editor of a control. `about`: { id, label, hint (id) }. `told`: `commit(value)` is called with what somebody has chosen, `come()`
+ * when they come to the field, `typed()` when they begin to change it, `left()` when they leave it or give up. */
+export function editorFor(name, info, about, told) {
+  if (isMomentary(name)) return new Buttons(info, about, told.commit);
+  if (Object.keys(info.values).length && info.count === 1) return new Choice(info, about, told.commit);
+  if (info.repeated || info.count > 1) return new Numbers(name, info, about, told);
+  if (info.type === "bool") return new Flag(about, told.commit);
+  return new OneNumber(info, about, told);
 }
 
 const described = ({ id, hint }) => ({ id, "aria-describedby": hint });
@@ -56,28 +57,66 @@ class Buttons {
   show() {}
 }
 
+/** Whether somebody is in `place`: not any more once they have sent or taken back what they typed, until they do something there. */
+class Presence {
+  #place;
+  #here = false;
+
+  constructor(place, come, leave) {
+    this.#place = place;
+    for (const name of ["focusin", "pointerdown", "keydown", "select", "beforeinput"]) {
+      place.addEventListener(name, ({ key }) => {
+        if (this.#here || !this.#focused || ["Enter", "Escape", "Tab"].includes(key)) return;
+        this.#here = true;
+        come();
+      });
+    }
+    place.addEventListener("focusout", ({ relatedTarget }) => {
+      if (!this.#here || place.contains(relatedTarget)) return;
+      this.#here = false;
+      leave();
+    });
+  }
+
+  /** A field that is disabled meanwhile need not say that it lost the focus. */
+  get here() {
+    return this.#here && this.#focused;
+  }
+
+  get #focused() {
+    return this.#place.contains(document.activeElement);
+  }
+
+  end() {
+    this.#here = false;
+  }
+}
+
 /** A field, and a slider where there is a range. */
 class OneNumber {
-  busy = false;
+  #typed = false;
   #shown = null;
 
-  constructor(info, about, commit, edited) {
+  constructor(info, about, told) {
     this.info = info;
     this.logarithmic = isLogarithmic(info);
-    this.commit = commit;
-    this.edited = edited;
+    this.told = told;
     this.field = numberField(info, described(about), {
-      input: () => this.#begin(),
+      input: () => this.#type(),
       change: () => this.#take(),
       keydown: (event) => {
         if (event.key === "Enter") this.#take();
         if (event.key === "Escape") this.#giveUp();
       },
-      blur: () => this.#giveUp(),
     });
+    this.presence = new Presence(this.field, told.come, () => this.#giveUp());
     const hasRange = info.minimum !== null && info.maximum !== null && info.maximum > info.minimum;
-    this.slider = hasRange ? this.#makeSlider(about) : null;
+    this.slider = hasRange ? this.#makeSlider(about, told) : null;
     this.element = el("div", { class: "control-number" }, this.slider, this.field);
+  }
+
+  get busy() {
+    return this.#typed || this.presence.here;
   }
 
   show(value) {
@@ -86,14 +125,15 @@ class OneNumber {
     this.#place(value);
   }
 
-  #makeSlider({ label, hint }) {
+  #makeSlider({ label, hint }, told) {
     const slider = el("input", { type: "range", min: 0, max: STEPS, step: 1, "aria-label": `${label}, slider`, "aria-describedby": hint });
     slider.addEventListener("input", () => {
-      this.busy = true;
+      if (!this.#typed) told.come();
+      this.#typed = true;
       const value = valueAt(Number(slider.value), this.info, this.logarithmic);
       this.field.value = numberText(value);
       slider.setAttribute("aria-valuetext", valueText(value, this.info));
-      this.commit(value);
+      told.commit(value);
     });
     for (const name of ["change", "blur"]) slider.addEventListener(name, () => this.#end());
     return slider;
@@ -105,53 +145,57 @@ class OneNumber {
     this.slider.setAttribute("aria-valuetext", valueText(value, this.info));
   }
 
-  #begin() {
-    this.busy = true;
-    this.edited();
+  #type() {
+    const begun = !this.#typed;
+    this.#typed = true;
+    if (begun) this.told.typed();
   }
 
   #take() {
-    if (!this.busy) return;
     const value = this.field.valueAsNumber;
-    if (Number.isNaN(value)) {
+    if (!this.#typed || Number.isNaN(value)) {
       this.#giveUp();
       return;
     }
-    this.busy = false;
+    this.presence.end();
+    this.#typed = false;
     this.#place(value);
-    this.commit(value);
+    this.told.commit(value);
   }
 
   #giveUp() {
-    if (!this.busy) return;
-    this.show(this.#shown);
+    if (this.#typed) this.show(this.#shown);
     this.#end();
   }
 
   #end() {
-    if (!this.busy) return;
-    this.busy = false;
-    this.edited();
+    this.presence.end();
+    this.#typed = false;
+    this.told.left();
   }
 }
 
 /** Several numbers, or (repeated) several groups of them; they are sent together, by a button or Enter. */
 class Numbers {
-  busy = false;
+  #typed = false;
   #shown = null;
 
-  constructor(name, info, about, commit, edited) {
+  constructor(name, info, about, told) {
     this.info = info;
     this.parts = partsOf(name, info.count);
-    this.commit = commit;
-    this.edited = edited;
+    this.told = told;
     this.groups = el("div", { class: "control-groups" });
+    this.presence = new Presence(this.groups, told.come, told.left);
     this.set = el("button", { type: "button", class: "second", disabled: true, on: { click: () => this.#take() } }, "Set");
     this.undo = el("button", { type: "button", class: "quiet", hidden: true, on: { click: () => this.#giveUp() } }, "Undo");
     const more = info.repeated ? this.#makeMore() : [];
     this.element = el("div", { id: about.id, role: "group", "aria-label": about.label, "aria-describedby": about.hint, class: "control-numbers" },
       this.groups, el("div", { class: "row" }, more, this.set, this.undo));
     if (!info.repeated) this.#addGroup(null);
+  }
+
+  get busy() {
+    return this.#typed || this.presence.here;
   }
 
   show(value) {
@@ -168,8 +212,8 @@ class Numbers {
   }
 
   #makeMore() {
-    this.add = el("button", { type: "button", class: "second", on: { click: () => this.#begin(() => this.#addGroup(null)) } }, "Add");
-    this.remove = el("button", { type: "button", class: "second", on: { click: () => this.#begin(() => this.groups.lastElementChild.remove()) } }, "Remove last");
+    this.add = el("button", { type: "button", class: "second", on: { click: () => this.#type(() => this.#addGroup(null)) } }, "Add");
+    this.remove = el("button", { type: "button", class: "second", on: { click: () => this.#type(() => this.groups.lastElementChild.remove()) } }, "Remove last");
     return [this.add, this.remove];
   }
 
@@ -178,7 +222,7 @@ class Numbers {
     const fields = this.parts.map((part, index) => {
       const id = freshId("part");
       const field = numberField(this.info, { id }, {
-        input: () => this.#begin(() => {}),
+        input: () => this.#type(() => {}),
         keydown: (event) => {
           if (event.key === "Enter") this.#take();
           if (event.key === "Escape") this.#giveUp();
@@ -194,12 +238,12 @@ class Numbers {
     return [...group.querySelectorAll("input")];
   }
 
-  #begin(change) {
+  #type(change) {
     change();
-    const began = !this.busy;
-    this.busy = true;
+    const begun = !this.#typed;
+    this.#typed = true;
     this.#count();
-    if (began) this.edited();
+    if (begun) this.told.typed();
   }
 
   #count() {
@@ -209,23 +253,25 @@ class Numbers {
       this.remove.disabled = count === 0;
     }
     const whole = count > 0 && this.#fields(this.groups).every((field) => !Number.isNaN(field.valueAsNumber));
-    this.set.disabled = !this.busy || !whole;
-    this.undo.hidden = !this.busy;
+    this.set.disabled = !this.#typed || !whole;
+    this.undo.hidden = !this.#typed;
   }
 
   #take() {
     if (this.set.disabled) return;
+    this.presence.end();
     const groups = [...this.groups.children].map((group) => this.#fields(group).map((field) => field.valueAsNumber));
-    this.busy = false;
+    this.#typed = false;
     this.#count();
-    this.commit(this.info.repeated ? groups : groups[0]);
+    this.told.commit(this.info.repeated ? groups : groups[0]);
   }
 
   #giveUp() {
-    if (!this.busy) return;
-    this.busy = false;
-    this.show(this.#shown);
-    this.edited();
+    this.presence.end();
+    const typed = this.#typed;
+    this.#typed = false;
+    if (typed) this.show(this.#shown);
+    this.told.left();
   }
 }
 

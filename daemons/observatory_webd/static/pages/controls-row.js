@@ -24,7 +24,12 @@ export class Row {
     const info = controls[name];
     const label = labelOf(name);
     const about = { id: freshId("control"), label, hint: freshId("hint") };
-    this.editor = editorFor(name, info, about, (value) => set(name, value), () => this.#edited());
+    this.editor = editorFor(name, info, about, {
+      commit: (value) => set(name, value),
+      come: () => { this.#heldWhenBegun = this.#held; },
+      typed: () => { this.refuse(null); this.#edited(); },
+      left: () => this.#edited(),
+    });
     const unit = info.unit ? ` (${info.unit === "us" ? "µs" : info.unit})` : "";
     this.reading = el("span", { class: "control-reading quiet-text" });
     const isGroup = GROUPS_OF_FIELDS.has(this.editor.element.tagName) && this.editor.element.id === about.id;
@@ -53,10 +58,10 @@ export class Row {
     this.#held = held;
     const [reading, chosen, ruled] = [metadata?.[name], chosenBy(name, controls), ruledBy(name, controls)];
     const shown = chosen || info.value === null ? reading ?? held : held;
-    const typed = this.editor.busy;
-    if (!typed) this.editor.show(this.wanted ?? shown);
+    const { busy } = this.editor;
+    if (!busy) this.editor.show(this.wanted ?? shown);
     const isTime = info.unit === "us" && info.count === 1;
-    this.reading.textContent = isTime && !typed ? valueText(this.wanted ?? shown, info) : "";
+    this.reading.textContent = isTime && !busy ? valueText(this.wanted ?? shown, info) : "";
     const lasts = !isMomentary(name);
     this.isSet = lasts && !chosen && info.value !== null && !isSame(info.value, info.default);
     this.back.hidden = !this.isSet || info.default === null;
@@ -70,7 +75,7 @@ export class Row {
     this.element.classList.toggle("differs", differs);
     this.element.classList.toggle("pending", this.wanted !== undefined);
     if (this.wanted !== undefined) this.#say("Setting…");
-    else if (typed && !isSame(held, this.#heldWhenBegun)) this.#say(`Now ${valueText(held, info)}: changed elsewhere.`, "warn");
+    else if (busy && !isSame(held, this.#heldWhenBegun)) this.#say(`Now ${valueText(held, info)}: changed elsewhere.`, "warn");
     else if (ruled) this.#say(ruled.text);
     else if (chosen && metadata) this.#say(`Chosen by ${chosen}.`);
     else if (differs) this.#say(`Set to ${valueText(info.value, info)}, but the camera reports ${valueText(reading, info)}.`, "warn");
@@ -82,6 +87,7 @@ export class Row {
   confirm({ value, complete, seen, frames }) {
     this.refuse(null);
     this.#held = value;
+    this.#heldWhenBegun = value;
     this.#heldSince = seen ? { at: -Infinity, frames: -Infinity } : { at: performance.now(), frames };
     this.#unconfirmed = !complete && !seen;
   }
@@ -93,10 +99,6 @@ export class Row {
   }
 
   #edited() {
-    if (this.editor.busy) {
-      this.#heldWhenBegun = this.#held;
-      this.refuse(null);
-    }
     this.element.dispatchEvent(new Event("edited", { bubbles: true }));
   }
 
