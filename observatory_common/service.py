@@ -24,12 +24,14 @@ from observatory_common.access import Gate, Policy
 from observatory_common.directory import Directory
 from observatory_common.errors import Blocked, ExitCode, InvalidConfig
 from observatory_common.json_file import Document
+from observatory_common.own_address import is_own
 from observatory_common.remote import RemoteDevice
 from observatory_common.storage import FolderLock
 from observatory_common.version import software_version
 
 log = logging.getLogger("service")
 
+_ADDRESS_COMES_WITHIN_S = 60.0  # less than systemd waits for READY; then it begins anew
 _LOOK_AFTER_S = 1.0
 _STUCK_AFTER_S = 30.0
 _DEVICE_STOPS_WITHIN_S = 3.8
@@ -51,12 +53,16 @@ class Context:
 
 @dataclass(frozen=True)
 class DaemonKind:
-    """A kind of daemon: its name, how its config is checked and read, and how its remote object is built."""
+    """A kind of daemon: its name, how its config is checked and read, and how its remote object is built.
+
+    `also_on` gives the addresses on which it listens itself, beside the remote object's.
+    """
 
     name: str
     schema: Mapping[str, Any]
     parse: Callable[[Document, Directory], config_module.DaemonConfig]
     build: Callable[[Any, Context], RemoteDevice]
+    also_on: Callable[[Any], tuple[str, ...]] = lambda _: ()
 
 
 def run(kind: DaemonKind, arguments: Sequence[str]) -> int:
@@ -152,6 +158,9 @@ class _Life:
         from observatory_common.rpc.server import Server
 
         entry = self._directory.daemon(self._config.daemon)
+        code = self._await_addresses(entry.host, *self._kind.also_on(self._config))
+        if code is not None:
+            return code
         context = Context(self._instance, uuid.uuid4().hex, folder, self._directory, software_version())
         device = self._kind.build(self._config, context)
         policy = Policy(
@@ -179,6 +188,28 @@ class _Life:
             device.close(_DEVICE_STOPS_WITHIN_S)
             server.close(_SOCKET_STOPS_WITHIN_S)
             log.info("ended")
+
+    def _await_addresses(self, *hosts: str) -> int | None:
+        """Wait until this machine has its addresses; the exit code if it does not get them, or is to end before.
+
+        Only under a service manager: a person in front of it reads at once, from the socket, that it cannot listen.
+        """
+        until_s = time.monotonic() + _ADDRESS_COMES_WITHIN_S
+        missing = ""
+        while "NOTIFY_SOCKET" in os.environ:
+            lacking = ", ".join(host for host in hosts if not is_own(host))
+            if not lacking:
+                break
+            if lacking != missing:
+                missing = lacking
+                log.warning("waiting for the network: this machine has no address %s yet", missing)
+                notify(f"STATUS=waits for the address {missing}")
+            if self._is_asked_to_end(_LOOK_AFTER_S):
+                return 0
+            if time.monotonic() > until_s:
+                log.critical("this machine has no address %s: ending, to be restarted", missing)
+                return ExitCode.DeviceStuck
+        return None
 
     def _is_asked_to_end(self, within_s: float) -> bool:
         try:

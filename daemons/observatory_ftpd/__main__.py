@@ -8,7 +8,13 @@ from observatory_common.service import DaemonKind, run
 from observatory_ftpd import config
 from observatory_ftpd.ftpd import Ftpd
 
-KIND = DaemonKind(name="ftpd", schema=config.SCHEMA, parse=config.parse, build=Ftpd)
+KIND = DaemonKind(
+    name="ftpd",
+    schema=config.SCHEMA,
+    parse=config.parse,
+    build=Ftpd,
+    also_on=lambda found: (found.host,) if found.host else (),
+)
 
 
 def main() -> None:

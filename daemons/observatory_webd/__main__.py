@@ -15,7 +15,7 @@ def _build(checked: config.WebdConfig, context: Context) -> RemoteDevice:
     return Web(checked, context)
 
 
-KIND = DaemonKind(name="webd", schema=config.SCHEMA, parse=config.parse, build=_build)
+KIND = DaemonKind(name="webd", schema=config.SCHEMA, parse=config.parse, build=_build, also_on=lambda found: (found.host,))
 
 
 def main() -> None:

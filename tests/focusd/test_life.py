@@ -18,6 +18,7 @@ from pathlib import Path
 import observatory
 import pytest
 import waiting
+from notified import Notified
 
 from observatory_common.errors import DaemonNotReachable
 
@@ -35,32 +36,10 @@ SEED_SAMPLE = """{
 """  # noqa: E501 - as it stands in multifocusd's README
 
 
-class Notified:
-    """The socket on which a service manager hears from its daemon."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "notify"
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(self.path))
-        self.socket.setblocking(False)
-        self.lines: list[tuple[float, str]] = []
-
-    def heard(self, wanted: str) -> list[float]:
-        """When a line has come so far."""
-        while True:
-            try:
-                message = self.socket.recv(4096)
-            except BlockingIOError:
-                break
-            self.lines += [(time.monotonic(), line) for line in message.decode().splitlines()]
-        return [at for at, line in self.lines if line == wanted]
-
-
 @pytest.fixture
 def notified(tmp_path: Path) -> Iterator[Notified]:
-    listener = Notified(tmp_path)
-    yield listener
-    listener.socket.close()
+    with Notified(tmp_path / "notify") as listener:
+        yield listener
 
 
 def start(daemon: observatory.Daemon, **env: str) -> subprocess.Popen[str]:

@@ -96,6 +96,13 @@ def test_focusds_page_has_every_key_method_and_status(tmp_path: Path) -> None:
     assert keys == {word for word in words if word in keys}
 
 
+@pytest.mark.parametrize("kind", ["focusd", "camerad", "gpiod", "ftpd", "webd"])
+def test_each_daemons_page_has_its_exit_codes(kind: str) -> None:
+    text = (REPOSITORY / "docs" / f"{kind}.md").read_text()
+    table = text.partition("| exit code | means |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| (\d+) \|", table, re.MULTILINE) == ["0", "64", "75", "78"]
+
+
 def test_the_simulators_page_has_every_key_and_fault() -> None:
     words = code_words("focusd-simulator.md")
     assert set(SIMULATOR_SCHEMA["properties"]) <= words
