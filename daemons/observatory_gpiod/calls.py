@@ -8,16 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from observatory_common.errors import CommandFailed, DeviceLost, ObservatoryError, TimedOut, Uncertain
+from observatory_common.errors import CommandFailed, DeviceLost, ObservatoryError, Stopped, TimedOut, Uncertain
 from observatory_common.jobs import Job, JobTable
-from observatory_gpiod.devices.base import Device
+from observatory_gpiod.devices.base import HARMLESS, Device
 from observatory_gpiod.devices.task import FAILED, STOPPED, Task
 from observatory_gpiod.journal import Journal
 
 log = logging.getLogger("gpiod.calls")
-
-#: What may be done twice, and must be done even if nothing can be written.
-_HARMLESS = frozenset({"stop", "off", "detach"})
 
 
 class Calls:
@@ -32,7 +29,7 @@ class Calls:
         self._on_call = on_call
 
     def call(self, device: Device, method: str, arguments: dict[str, Any], by: str) -> Job | None:
-        """Do a method; its job if it goes on."""
+        """Do a method; its job if it goes on. Raises Stopped if a stop was asked for while it waited; it is not done then."""
         task = device.call(method, arguments, partial(self._on_call, device.id, by))
         if task is None:
             return None
@@ -43,6 +40,7 @@ class Calls:
     def call_once(self, device: Device, method: str, arguments: dict[str, Any], by: str, request_id: str) -> Job:
         """Do a method unless that request has been accepted before; its job, which may have ended.
 
+        A job that is cancelled while it waits for its turn is not done; nor if a stop is asked for then.
         Requests are remembered over a restart: raises Uncertain for one of an earlier run, since whether it was carried out
         is not known any more.
         """
@@ -69,12 +67,9 @@ class Calls:
             return self.call_once(device, method, arguments, by, request_id)
         end = "failed"
         try:
-            if method not in _HARMLESS:
+            if method not in HARMLESS:
                 self._accept(device, request_id)
-            if cancelled.is_set():
-                end = "stopped"
-                return job
-            task = device.call(method, arguments, partial(self._on_call, device.id, by))
+            task = device.call(method, arguments, partial(self._on_call, device.id, by), cancelled.is_set)
             if task is not None:
                 running.append(task)
                 if cancelled.is_set():
@@ -83,6 +78,8 @@ class Calls:
                     job.progress(0.0, task.expected_s)
                 _follow(task, job)
             end = "succeeded"
+        except Stopped:
+            end = "stopped"
         except ObservatoryError as error:
             job.finish("failed", error=error)
             raise
@@ -102,6 +99,7 @@ class Calls:
 
 
 def _follow(task: Task, job: Job) -> None:
+    task.job_id = job.id
     task.on_progress(job.progress)
     task.on_end(lambda ended: _finish(ended, job))
 

@@ -73,7 +73,10 @@ class Gpio(RemoteDevice):
 
     @view
     def state(self, device: str) -> dict[str, Any]:
-        """One device: type, label, reading, since when, who set it, what runs, why it cannot be used. Raises UnknownDevice."""
+        """One device: type, label, reading, since when, who set it, what runs, its job, why it cannot be used.
+
+        Raises UnknownDevice.
+        """
         return self._state(self._device(device))
 
     @view
@@ -99,7 +102,8 @@ class Gpio(RemoteDevice):
 
         Answers with a job if it goes on, else with None when it is done; what ran before is stopped. With a `request_id`
         always with a job, and a repeated one answers with the job it started. Raises UnknownDevice, UnknownMethod,
-        InvalidArgument (all before anything moves), NotConnected, CommandFailed, DeviceLost, Uncertain.
+        InvalidArgument (all before anything moves), NotConnected, CommandFailed, DeviceLost, Uncertain, Stopped (without a
+        `request_id`: somebody has asked for `stop` while it waited for its turn, so it was not done).
         """
         found = self._device(device)
         wanted = {} if arguments is None else arguments
@@ -113,8 +117,10 @@ class Gpio(RemoteDevice):
     def cancel(self, caller: Caller, id: str) -> dict[str, Any]:
         """Ask for a job's early end, which stops its device; does nothing to one that has ended. Answers with the job."""
         job = self.jobs.get(id)
-        if job.state == "running":
-            self._set_by[job.kind.partition(".")[0]] = str(caller)
+        device = self._device(job.kind.partition(".")[0])
+        task = device.task
+        if task is not None and task.job_id == job.id:  # one that waits for its turn sets nothing
+            self._set_by[device.id] = str(caller)
         return super().cancel(caller, id)
 
     @control

@@ -16,7 +16,15 @@ from gpio_bench import PINS
 from gpio_cases import LONG
 from gpio_daemon import Gpiod
 
-from observatory_common.errors import Blocked, CommandFailed, InvalidArgument, ObservatoryError, Uncertain, UnknownMethod
+from observatory_common.errors import (
+    Blocked,
+    CommandFailed,
+    InvalidArgument,
+    ObservatoryError,
+    Stopped,
+    Uncertain,
+    UnknownMethod,
+)
 from observatory_common.rpc.client import RemoteDaemon
 
 LAMP = 25
@@ -94,6 +102,20 @@ def test_another_call_takes_the_place_of_a_job(gpiod: Gpiod) -> None:
         gpio.invoke("call", "lamp", "off")
 
 
+def test_the_status_names_the_job_that_runs(gpiod: Gpiod) -> None:
+    with gpiod.connect() as gpio:
+        assert gpio.report_status()["job_lamp"] is None
+        for request_id in (None, "by its id"):
+            job = gpio.invoke("call", "lamp", "blink", {"on_time": 60}, request_id=request_id)
+            status = gpio.report_status()
+            assert (status["running_lamp"], status["job_lamp"]) == ("blink", job["id"])
+            assert gpio.state("lamp")["job"] == job["id"]
+        gpio.cancel(status["job_lamp"])
+        assert finished(gpio, job)["state"] == "stopped"
+        status = gpio.report_status()
+        assert (status["running_lamp"], status["job_lamp"]) == (None, None)
+
+
 def test_a_job_that_fails_says_why(gpiod: Gpiod) -> None:
     with gpiod.connect() as gpio:
         job = gpio.invoke("call", "lamp", "blink", {"on_time": 0.02, "off_time": 0.02})
@@ -132,7 +154,7 @@ def test_stop_works_while_twenty_clients_call(gpiod: Gpiod, machine_lag: Any) ->
         end.set()
         for thread in threads:
             thread.join(20)
-    assert refusals == [] and slowest_s < 1 + machine_lag.seconds
+    assert all(isinstance(error, Stopped) for error in refusals) and slowest_s < 1 + machine_lag.seconds
     with gpiod.connect() as gpio:
         gpio.invoke("call", "lamp", "stop")
         assert (gpio.state("lamp")["running"], gpiod.board.line(LAMP)["level"]) == (None, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from gpio_bench import Bench, assert_history, ended
 from gpio_cases import BAD_CALLS, LONG
 
 from observatory_common.errors import CommandFailed, InvalidArgument
+from observatory_common.jobs import JobTable
+from observatory_common.storage import StateFile
+from observatory_gpiod.calls import Calls
 from observatory_gpiod.devices import table
 from observatory_gpiod.devices.base import Position
+from observatory_gpiod.journal import Journal
 
 
 def test_describe_is_enough_to_draw_a_form(bench: Bench) -> None:
@@ -132,6 +137,15 @@ def test_a_fade_of_many_hours_begins_at_once_and_takes_no_room(bench: Bench) -> 
         tracemalloc.stop()
     assert task is not None and task.expected_s == 14400
     assert peak < 2**20
+
+
+def test_what_would_take_longer_than_there_are_dates_goes_on_like_what_has_no_end(bench: Bench, tmp_path: Path) -> None:
+    times: dict[str, Any] = {"on_time": 86_400, "off_time": 86_400, "n": 1_000_000_000}
+    calls = Calls(JobTable("this run"), Journal(StateFile(tmp_path / "journal.json"), "this run"))
+    job = calls.call(bench.open("LED"), "blink", times, "me")
+    assert job is not None and job.to_wire()["expected_end"] is None and job.state == "running"
+    job.cancel()
+    waiting.until(lambda: job.state == "stopped", 5, "its end")
 
 
 def test_a_new_call_takes_the_place_of_the_old(bench: Bench) -> None:

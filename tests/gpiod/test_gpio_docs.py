@@ -87,7 +87,7 @@ def test_the_page_has_every_reading_of_every_type() -> None:
     described = {word for cells in rows(section("Status")) for word in code_words(cells[0]) if word.endswith("_ID")}
     table = (REPOSITORY / "docs" / "gpio-devices.md").read_text()
     readings = {word for line in re.findall(r"^In the status: (.*)$", table, re.MULTILINE) for word in code_words(line)}
-    of_all = {"type", "label", "since", "running", "set_by", "error"}
+    of_all = {"type", "label", "since", "running", "job", "set_by", "error"}
     assert described == {f"{key}_ID" for key in readings | of_all}
 
 

@@ -302,7 +302,7 @@ def test_no_other_ids_share_keys() -> None:
     from observatory_gpiod.devices.making import CLASSES
     from observatory_gpiod.devices.servos import ServoPWM
 
-    keys = {"type", "label", "since", "running", "set_by", "error"}
+    keys = {"type", "label", "since", "running", "job", "set_by", "error"}
     keys |= {key for made in (*CLASSES.values(), ServoPWM) for key in made.READINGS}  # type: ignore[attr-defined]
     ends = {long.removeprefix(f"{short}_") + "_" for short in keys for long in keys if long.startswith(f"{short}_")}
     assert ends == set(SECOND_WORDS)

@@ -58,6 +58,7 @@ def test_a_sensor_without_echo_invents_no_distance(bench: Bench) -> None:
         "label": None,
         "since": None,
         "running": None,
+        "job": None,
         "value": None,
         "active": None,
         "active_time_s": None,

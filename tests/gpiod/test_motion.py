@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -307,6 +308,33 @@ def test_the_stepper_swings_between_its_ends(bench: Bench) -> None:
         ended(device.call("swing", {}))
         angles.append(device.state()["position"])
     assert angles == [16.875, 11.25, -5.625, -22.5, -5.625, 11.25]
+
+
+def test_a_wipe_of_a_million_times_begins_and_ends_at_once_and_takes_no_room(bench: Bench, machine_lag: Any) -> None:
+    device = bench.open("StepperMotor", Position(0.0))
+    tracemalloc.start()
+    try:
+        began_s = time.monotonic()
+        task = device.call("wipe", {"angle_from": -11.25, "angle_to": 11.25, "count": 1_000_000})
+        called_s = time.monotonic() - began_s
+        waiting.until(lambda: device.state()["position_steps"] < -2, 5, "some steps")
+        began_s = time.monotonic()
+        device.call("stop", {})
+        stopped_s = time.monotonic() - began_s
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert task is not None and task.expected_s == pytest.approx((2 * 128 + 2 * 256 * 1_000_000) * 0.001)
+    assert task.state == "stopped" and task.result["outcome"] == "stopped"
+    assert peak < 2**20 and max(called_s, stopped_s) < 0.2 + machine_lag.seconds
+
+
+def test_a_wipe_between_one_and_the_same_angle_only_goes_there_and_back(bench: Bench, machine_lag: Any) -> None:
+    device = bench.open("StepperMotor", Position(0.0))
+    began_s = time.monotonic()
+    task = ended(device.call("wipe", {"angle_from": 1, "angle_to": 1, "count": 1_000_000}))
+    assert time.monotonic() - began_s < 0.3 + machine_lag.seconds
+    assert (task.result["outcome"], task.result["position_steps"], task.progress) == ("arrived", 0, 1.0)
 
 
 def test_a_wipe_goes_on_until_it_is_stopped(bench: Bench) -> None:

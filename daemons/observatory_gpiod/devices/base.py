@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeGuard
 
 from observatory_common import timestamps
-from observatory_common.errors import CommandFailed, NotConnected, ObservatoryError
+from observatory_common.errors import CommandFailed, NotConnected, ObservatoryError, Stopped
 from observatory_gpiod.devices.description import DeviceType
 from observatory_gpiod.devices.table import TYPES, checked
 from observatory_gpiod.devices.task import Body, Task
 from observatory_gpiod.pins import pin_name
 
+#: What only makes a device safe: done whatever else fails, and however late.
+HARMLESS = frozenset({"stop", "off", "detach"})
 _LONGEST_END_S = 5.0
 #: What the libraries raise beside their own errors: RPi.GPIO the first three, pigpio without its connection the others.
 _UNFORESEEN = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, struct.error)
@@ -127,6 +129,7 @@ class Device(ABC):
         self.since: str | None = None
         self._calls = threading.RLock()  # one call at a time; the running task never takes it
         self._reading = threading.Lock()  # what is being read is not closed meanwhile
+        self._last_stop = object()  # another one whenever a stop is asked for: calls that wait see it
         self._task: Task | None = None
         self._executor: ThreadPoolExecutor | None = None
 
@@ -177,14 +180,15 @@ class Device(ABC):
         with self._reading, hardware(self.id, "be read"):
             self._check_open()
             reading = self._state()
-        return self._as_state(self.since, None if task is None else task.method, reading)
+        return self._as_state(self.since, task, reading)
 
     def unknown_state(self) -> dict[str, Any]:
         """The same keys with nothing known, of a device that cannot be read."""
         return self._as_state(None, None, dict.fromkeys(self.READINGS))
 
-    def _as_state(self, since: str | None, running: str | None, reading: dict[str, Any]) -> dict[str, Any]:
-        return {"type": self.config.type, "label": self.config.label, "since": since, "running": running, **reading}
+    def _as_state(self, since: str | None, task: Task | None, reading: dict[str, Any]) -> dict[str, Any]:
+        runs = {"running": None, "job": None} if task is None else {"running": task.method, "job": task.job_id}
+        return {"type": self.config.type, "label": self.config.label, "since": since, **runs, **reading}
 
     def describe(self) -> dict[str, Any]:
         """The type's description as it is for this device: its ranges, what it can do, its pins, what is configured."""
@@ -213,25 +217,45 @@ class Device(ABC):
         self._refuse(method, complete)
         return complete
 
-    def call(self, method: str, arguments: dict[str, Any], begins: Callable[[], None] = lambda: None) -> Task | None:
+    def call(
+        self,
+        method: str,
+        arguments: dict[str, Any],
+        begins: Callable[[], None] = lambda: None,
+        withdrawn: Callable[[], bool] = lambda: False,
+    ) -> Task | None:
         """Do a method of the table: a task if it goes on after the return, else None.
 
         What runs is ended first. `begins` is called once it is accepted, before anything changes. Raises UnknownMethod,
-        InvalidArgument (before anything moves), NotConnected.
+        InvalidArgument (before anything moves), NotConnected; Stopped if by its turn it is `withdrawn`, or somebody has asked
+        for a stop since (which keeps nothing HARMLESS from being done).
         """
         complete = self.check(method, arguments)
         if method == "stop":
             self.stop(begins)
             return None
+        last_stop = self._last_stop
+
+        def is_withdrawn() -> bool:
+            return withdrawn() or (method not in HARMLESS and self._last_stop is not last_stop)
+
         with self._calls:
+            if is_withdrawn():
+                raise self._not_done(method)
             self._check_open()
             begins()
+            was_busy = self._task is not None and not self._task.is_over
             self._end_task()
+            if is_withdrawn():
+                if was_busy:  # what has just ended has left the device to this call
+                    self._rest("stop")
+                raise self._not_done(method)
             self._refuse(method, complete)  # again: what has just ended may have left it elsewhere, or lost
             return self.METHODS[method](self, complete)
 
     def stop(self, begins: Callable[[], None] = lambda: None) -> None:
-        """End what runs, and leave the device safe: off, or where it is. Overtakes every other call."""
+        """End what runs, and leave the device safe: off, or where it is. Overtakes every other call; those are not done."""
+        self._last_stop = object()
         task = self._task
         if task is not None:
             task.replace()
@@ -332,6 +356,9 @@ class Device(ABC):
             self._task.replace()
             self._task.join(within_s)
             self._task = None
+
+    def _not_done(self, method: str) -> Stopped:
+        return Stopped(f"{self.id} was stopped before it could {method}, which was not done", value=method)
 
     def _check_open(self) -> None:
         if not self.is_open:

@@ -206,10 +206,14 @@ class Output(Device):
         return self._start(method, wait, duration_s)
 
     def switch_off(self, cause: str) -> bool:
-        """End what runs, and set it to off (a servo: no pulses; a stepper: no current). Raises CommandFailed, TimedOut.
+        """End what runs, and set it to off (a servo: no pulses; a stepper: no current). Overtakes every other call, as `stop`.
 
-        False if it is not open.
+        False if it is not open. Raises CommandFailed, TimedOut.
         """
+        self._last_stop = object()
+        return self._end_off(cause)
+
+    def _end_off(self, cause: str) -> bool:
         task = self._task
         if task is not None:
             task.replace()
@@ -223,8 +227,8 @@ class Output(Device):
         return True
 
     def _switch_off(self) -> None:
-        """What max_on_time does, in its own thread."""
-        if self.switch_off("auto_off"):
+        """What max_on_time does, in its own thread; a call that waits meanwhile is a new one, and done."""
+        if self._end_off("auto_off"):
             self._emit("auto_off", {"after_s": self.config.max_on_time_s})
 
     def _not_switched_off(self, error: BaseException) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, cycle, pairwise, repeat
 from typing import Any, ClassVar
 
 import gpiozero
@@ -160,10 +161,10 @@ class StepperMotor(Output):
 
     def turn_by(self, method: str, arguments: dict[str, Any]) -> Task:
         """Turn by an amount: what `call` does for each of these methods, whose arguments are checked."""
-        return self._move(method, [self._steps + (self._amount(method, arguments) or 0)])
+        return self._go(method, self._steps + (self._amount(method, arguments) or 0))
 
     def _rotate_to(self, arguments: dict[str, Any]) -> Task:
-        return self._move("rotate_to", [self._to_steps(arguments["target"])])
+        return self._go("rotate_to", self._to_steps(arguments["target"]))
 
     def _swing(self, _arguments: dict[str, Any]) -> Task:
         """One swing_step on; what would be beyond an end is turned back from it."""
@@ -171,18 +172,20 @@ class StepperMotor(Output):
         low, high = self._to_steps(given["swing_from"]), self._to_steps(given["swing_to"])
         target = self._steps + self._swing_direction * self._to_steps(given["swing_step"])
         if low <= target <= high:
-            return self._move("swing", [target])
+            return self._go("swing", target)
         end = high if target > high else low
         self._swing_direction = -1 if target > high else 1
-        return self._move("swing", [end, min(max(2 * end - target, low), high)])
+        return self._go("swing", end, min(max(2 * end - target, low), high))
 
     def _wipe(self, arguments: dict[str, Any]) -> Task:
         start, end = self._to_steps(arguments["angle_from"]), self._to_steps(arguments["angle_to"])
-        count = arguments["count"]
-        speed = arguments["speed"]
+        count, speed, here = arguments["count"], arguments["speed"], self._steps
         if count == 0:
-            return self._move("wipe", [start], speed, forever=[end, start])
-        return self._move("wipe", [start, *[end, start] * count, self._steps], speed)
+            return self._move("wipe", chain([start], cycle([end, start])), max(start, end, key=abs), None, speed)
+        total = 2 * abs(start - here) + 2 * count * abs(end - start)
+        wipes = repeat([end, start], count if end != start else 0)  # a million times nowhere would keep others waiting
+        targets = chain([start], chain.from_iterable(wipes), [here])
+        return self._move("wipe", targets, here, total, speed)
 
     def _set_position(self, arguments: dict[str, Any]) -> None:
         self._name_position("set_position", self._to_steps(arguments["angle"]))
@@ -198,11 +201,17 @@ class StepperMotor(Output):
         self.hooks.on_position(self.id, self.position)
         self._emit("changed", {"value": self._plain(self._read()), "active": self._is_active(self._read()), "cause": cause})
 
-    def _move(self, method: str, targets: Sequence[int], speed: float | None = None, forever: Sequence[int] = ()) -> Task:
-        """Turn to one target after the other, and then between those of `forever` until it is stopped."""
-        interval_s = self._interval_s(self.config.parameters["speed"] if speed is None else speed)
-        total = sum(abs(b - a) for a, b in zip([self._steps, *targets], targets, strict=False))
-        far = targets[-1] if not forever else max((*targets, *forever), key=abs)
+    def _go(self, method: str, *targets: int) -> Task:
+        """Turn to one target after the other, at the speed of the config."""
+        total = sum(abs(b - a) for a, b in pairwise((self._steps, *targets)))
+        return self._move(method, targets, targets[-1], total, self.config.parameters["speed"])
+
+    def _move(self, method: str, targets: Iterable[int], far: int, total: int | None, speed: float) -> Task:
+        """Turn to one target after the other, each taken when its turn comes: there may be millions, or no end of them.
+
+        It is told to go to `far`. `total` is how many steps that takes, None if it goes on until it is stopped.
+        """
+        interval_s = self._interval_s(speed)
         self.hooks.on_moving(self.id, self.position, Position(far * self.degrees_per_step, certain=self._certain))
         self._emit("moving", {"angle": self.position.value, "target": far * self.degrees_per_step})
 
@@ -211,10 +220,9 @@ class StepperMotor(Output):
             outcome = "failed"
             try:
                 for target in targets:
-                    self._turn(task, target, interval_s, made, total if not forever else None)
-                while forever and not task.stopping:
-                    for target in forever:
-                        self._turn(task, target, interval_s, made, None)
+                    if task.stopping:
+                        break
+                    self._turn(task, target, interval_s, made, total)
                 outcome = "stopped" if task.stopping else "arrived"
             finally:
                 if outcome == "failed":  # perhaps a step was made, perhaps not
@@ -223,7 +231,7 @@ class StepperMotor(Output):
                 result = self._moved(made, outcome)
             return result
 
-        return self._start(method, turn, None if forever else total * interval_s)
+        return self._start(method, turn, None if total is None else total * interval_s)
 
     def _moved(self, made: _Move, outcome: str) -> dict[str, Any]:
         result = {

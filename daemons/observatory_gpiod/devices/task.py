@@ -18,12 +18,13 @@ RUNNING, SUCCEEDED, FAILED, STOPPED = "running", "succeeded", "failed", "stopped
 _TELL_EVERY_S = 0.5
 _REST_ATTEMPTS = 30
 _REST_AGAIN_S = 1.0
+_FURTHEST_END_S = 3e9  # a century; beyond the year 9999 there are no dates
 
 Body = Callable[["Task"], dict[str, Any]]
 
 
 class Task:
-    """One long method of a device. `expected_s` is how long it should take, None if it goes on until it is stopped.
+    """One long method of a device. `expected_s` is how long it should take, None if until it is stopped, or for ages.
 
     `body` does it, and asks `wait_until` for every pause; it returns the result. `at_stop` is called in the same thread
     when it was cancelled or has failed, but not when another method took its place. If that fails, the task has failed, but
@@ -32,7 +33,8 @@ class Task:
 
     def __init__(self, method: str, body: Body, expected_s: float | None, at_stop: Callable[[], None]) -> None:
         self.method = method
-        self.expected_s = expected_s
+        self.expected_s = None if expected_s is None or expected_s > _FURTHEST_END_S else expected_s
+        self.job_id: str | None = None  # of the job that it is to callers, once it is one
         self._progress = 0.0
         self._on_progress: Callable[[float], object] = lambda _: None
         self._body = body
