@@ -44,6 +44,10 @@ log = logging.getLogger("camerad")
 
 _EXCLUSIVE_WITHIN_S = 10.0
 _APPLIED_WITHIN_S = 0.5
+_LOOK_EVERY_S = 1.0
+_DISK_ANSWERS_WITHIN_S = 2.0
+_FRESH_S = 10.0
+_KEPT_EVERY_S = 60.0
 _OF_THE_LENS = frozenset({"LensPosition", "AfMode", "AfTrigger"})
 STREAMS = ("main", "lores")  # those that can be looked at
 _STATE_FILES = ("counter.json", "failures.json", "recording.json", "sequence.json", "settings.json")
@@ -82,7 +86,7 @@ class Parts:
         self.autofocus = Autofocus(self.worker, self.settings, jobs)
         self.writer = PhotoWriter(self.files)
         self.retention = Retention(self.files, config.retention.keep_free_bytes, config.retention.max_age_s)
-        self._keeper = _Keeper(self.retention)
+        self._keeper = _Keeper(self.retention, self.files)
         self.captures = self._captures(self.writer, context)
         journal = SequenceJournal(StateFile(folder / "sequence.json"), self.output)
         self.sequences = Sequences(self.worker, self.captures, journal, jobs, self._event)
@@ -130,7 +134,7 @@ class Parts:
         self.worker.close(max(until - time.monotonic(), 0.1) / 2)
         self.writer.close(max(until - time.monotonic(), 0.1))
         self.scanner.close_writer(max(until - time.monotonic(), 0.1))
-        self._keeper.close()
+        self._keeper.close(max(until - time.monotonic(), 0.1))
         if self._focuser is not None:
             self._focuser.close()
 
@@ -166,6 +170,11 @@ class Parts:
         if found is None:
             raise NotConnected(f"the camera is not there: {self.worker.last_error or self.worker.state}")
         return found
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What can still be written into the output folder, as of a second ago; None if that is not known."""
+        return self._keeper.free_bytes
 
     def apply_controls(self, values: Any, strict: bool) -> dict[str, Any]:
         """Set those that fit, and tell every key's fate, see `Adjuster.apply_fitting`. Raises also Blocked."""
@@ -222,28 +231,55 @@ class Parts:
 
 
 class _Keeper:
-    """Applies the rules of retention once a minute."""
+    """Applies the rules of retention once a minute, and each second looks at the disk, for who must not wait for that."""
 
-    def __init__(self, retention: Retention) -> None:
+    def __init__(self, retention: Retention, files: FileStore) -> None:
         self._retention = retention
+        self._files = files
+        self._silent = False
+        self._seen: tuple[int, float] | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camerad-retention", daemon=True)
 
     def start(self) -> None:
         """Begin."""
+        self._look()
         self._thread.start()
 
-    def close(self) -> None:
+    @property
+    def free_bytes(self) -> int | None:
+        """What could still be written a moment ago; None if the disk did not say."""
+        seen = self._seen
+        return None if seen is None or time.monotonic() - seen[1] > _FRESH_S else seen[0]
+
+    def close(self, deadline_s: float) -> None:
         """End."""
         self._closing.set()
-        self._thread.join(2.0)
+        self._thread.join(deadline_s)
 
     def _run(self) -> None:
-        while not self._closing.wait(60.0):
+        apply_at = time.monotonic() + _KEPT_EVERY_S
+        while not self._closing.wait(_LOOK_EVERY_S):
+            self._look()
+            if time.monotonic() < apply_at or self._silent:
+                continue
+            apply_at = time.monotonic() + _KEPT_EVERY_S
             try:
                 self._retention.apply()
             except CommandFailed as error:
                 log.error("retention: %s", error)
+
+    def _look(self) -> None:
+        try:
+            self._seen = (self._files.free_bytes(_DISK_ANSWERS_WITHIN_S), time.monotonic())
+        except CommandFailed:
+            self._seen = None
+        silent_s = self._files.silent_s
+        if silent_s is not None and not self._silent:
+            log.error("the disk of the pictures has not answered for %.0f s: it is waited for", silent_s)
+        elif silent_s is None and self._silent:
+            log.info("the disk of the pictures answers again")
+        self._silent = silent_s is not None
 
 
 def _tidy(folder: Path) -> None:

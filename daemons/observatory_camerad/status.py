@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from observatory_common.errors import CommandFailed
-
 if TYPE_CHECKING:
     from observatory_camerad.parts import Parts
 
@@ -30,7 +28,7 @@ def status(parts: Parts) -> dict[str, Any]:
     state = worker.state
     if sequence is not None and state != "offline":
         state = "aborting" if parts.sequences.aborting else "acquiring"
-    configuration = worker.configuration
+    configuration, silent_s = worker.configuration, parts.files.silent_s
     exposing = age_s is not None and exposure_us is not None and worker.state == "idle"
     return {
         "state": state,
@@ -57,7 +55,8 @@ def status(parts: Parts) -> dict[str, Any]:
         "watched": sorted(name for name, hub in parts.hubs.items() if hub.watched),
         "unwritten": parts.writer.waiting,
         "output_path": str(parts.output),
-        "free_bytes": _free_bytes(parts),
+        "free_bytes": parts.free_bytes,
+        "disk_silent_s": None if silent_s is None else round(silent_s, 3),
         "settings_changed": parts.settings.to_wire()["changed"],
         "settings_revision": parts.settings.revision,
         **_scanner(parts),
@@ -96,10 +95,3 @@ def _exposure_us(parts: Parts) -> float | None:
     last = parts.worker.metadata.get("ExposureTime")
     asked = parts.settings.controls().get("ExposureTime")
     return max(last, asked) if last is not None and asked else last
-
-
-def _free_bytes(parts: Parts) -> int | None:
-    try:
-        return parts.files.free_bytes()
-    except CommandFailed:
-        return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import waiting
+from camera_disk import FreezingDisk
 from cameras import Camerad, assert_picture, assert_whole, done, events_named, finished
 from small_disk import SmallDisk
 
@@ -71,7 +73,7 @@ def test_a_full_disk_is_told_before_the_shutter_and_disturbs_nothing_else(on_dis
                 getattr(camera, call)(*arguments)
             assert refused.value.code == CommandStatus.NoRoom == 16
         status = camera.report_status()
-        assert status["free_bytes"] == small.free() <= MIB
+        waiting.until(lambda: camera.report_status()["free_bytes"] == small.free() <= MIB, 10, "the room to be told")
         assert (status["state"], status["recording"], status["sequence_frame_limit"]) == ("idle", None, None)
         assert camera.files() == listed
         assert [event["name"] for event in events_named(camera)[before:]] == []
@@ -221,6 +223,40 @@ def test_a_read_only_folder_is_told_and_the_live_view_goes_on(on_disk) -> None:
             with pytest.raises(CommandFailed, match=r"cannot be (written|changed): Read-only file system") as refused:
                 getattr(camera, call)(*arguments)
             assert not isinstance(refused.value, NoRoom)
-        assert camera.report_status()["free_bytes"] == small.free()
+        waiting.until(lambda: camera.report_status()["free_bytes"] == small.free(), 10, "the room to be told")
         assert len(camera.read_file(kept)["data"]) > 1000
         goes_on(camera)
+
+
+def test_a_disk_that_stops_to_answer_in_a_sequence_is_told_and_keeps_nobody(tmp_path: Path, machine_lag) -> None:
+    with FreezingDisk(tmp_path) as disk:
+        camerad = Camerad(tmp_path, inside=disk, output_path=str(tmp_path / "disk" / "pictures"))
+        try:
+            camerad.start()
+            with camerad.connect() as camera:
+                camera.start_sequence(0, 0.1, "jpg")
+                waiting.until(lambda: camera.report_status()["sequence_frame_count"] > 1, 20, "two frames")
+                assert camera.report_status()["disk_silent_s"] is None
+                with disk.frozen():
+                    silent_s = waiting.until(lambda: camera.report_status()["disk_silent_s"], 30, "the status to tell it")
+                    assert silent_s > 10 and camera.report_status()["state"] == "acquiring"
+                    taken = camera.report_status()["sequence_frame_count"]
+                    with pytest.raises(CommandFailed, match=r"the disk of \S+ has not answered for \d+ s"):
+                        camera.take_photo()
+                    goes_on(camera)
+                    waiting.until(lambda: "the disk of the pictures has not answered" in camerad.log.read_text(), 10, "the log")
+                    began = time.monotonic()
+                    camerad.process.terminate()
+                    waiting.until(lambda: "service: ended" in camerad.log.read_text(), 20, "the end")
+                    assert time.monotonic() - began < 5 + machine_lag.seconds
+                assert camerad.process.wait(20) == 0  # the kernel keeps whoever waits for a disk of this kind until it answers
+            camerad.start()
+            with camerad.connect() as camera:
+                waiting.until(lambda: camera.report_status()["sequence_frame_count"] > taken, 20, "it to go on")
+                camera.stop_sequence()
+                waiting.until(lambda: camera.report_status()["state"] == "idle", 20, "its end")
+            camerad.end()
+            assert len(assert_whole(disk.path / "pictures")) > 1
+        finally:
+            if camerad.process is not None and camerad.process.poll() is None:
+                camerad.kill()

@@ -18,9 +18,12 @@ from observatory_camerad.acquisition.shots import Shot
 from observatory_camerad.config import SCHEMA, parse
 from observatory_camerad.drivers.base import Configuration
 from observatory_camerad.live.looking import histogram
+from observatory_camerad.outputs import answering, disk, files
+from observatory_camerad.outputs.answering import DiskSilent
 from observatory_camerad.parts import Parts
 from observatory_camerad.simulator.camera import SimulatedCamera
 from observatory_camerad.simulator.render import SimulatedRequest
+from observatory_camerad.status import status
 from observatory_camerad.video import recordings
 from observatory_common import config
 from observatory_common.directory import Directory
@@ -110,6 +113,105 @@ def test_a_sequence_whose_frames_are_not_written_is_no_success_nor_counted_by_th
     result = running.jobs.wait(second, 10)["result"]
     waiting.until(lambda: len(running.pictures()) == 5, 10, "all to be written")
     assert (result["taken"], result["first"], result["last"]) == (3, *running.pictures()[2::2])
+
+
+@pytest.fixture
+def hanging_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Set, and neither pictures nor questions return from the disk until it is cleared, as of a server that is away."""
+    hangs = threading.Event()
+
+    def held(call: Any) -> Any:
+        def wait_and_call(*arguments: Any) -> Any:
+            waiting.until(lambda: not hangs.is_set(), 60, "the disk to answer")
+            return call(*arguments)
+
+        return wait_and_call
+
+    for name in ("require_room", "free_bytes"):
+        monkeypatch.setattr(disk, name, held(getattr(disk, name)))
+    monkeypatch.setattr(files, "save", held(files.save))
+    yield hangs
+    hangs.clear()
+
+
+def test_a_sequence_in_whose_middle_the_disk_takes_no_more_pictures_fails(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_answers = threading.Event()
+    save = running.parts.files.save
+
+    def hanging(*arguments: Any) -> None:
+        assert disk_answers.wait(30)
+        save(*arguments)
+
+    monkeypatch.setattr(running.parts.files, "save", hanging)
+    monkeypatch.setattr(sequence, "_WRITTEN_WITHIN_S", 0.5)
+    monkeypatch.setattr(sequence, "_BEYOND_ITS_FRAME_S", 0.5)
+    try:
+        ended = running.jobs.wait(running.start_sequence(0), 10)
+        assert (ended["state"], ended["result"]["taken"]) == ("failed", 0)
+        assert ended["error"]["message"] == "3 of its frames are not written: the disk has taken nothing for 0.5 s"
+        assert running.events[-1][0] == "sequence_ended" and running.events[-1][1]["how"] == "failed"
+        assert running.parts.sequences.state is None
+    finally:
+        disk_answers.set()
+
+
+def test_a_sequence_that_is_stopped_while_its_disk_hangs_ends(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk_answers = threading.Event()
+    save = running.parts.files.save
+
+    def hanging(*arguments: Any) -> None:
+        assert disk_answers.wait(30)
+        save(*arguments)
+
+    monkeypatch.setattr(running.parts.files, "save", hanging)
+    id = running.start_sequence(0)
+    waiting.until(lambda: running.parts.writer.waiting == 3, 10, "the frames")
+    monkeypatch.setattr(sequence, "_WRITTEN_WITHIN_S", 0.5)
+    running.parts.sequences.stop()
+    try:
+        assert running.jobs.wait(id, 10)["state"] == "failed"
+    finally:
+        disk_answers.set()
+
+
+def test_a_disk_that_answers_nothing_keeps_neither_the_sequence_nor_the_status(
+    running: Running, hanging_disk: threading.Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = running.parts
+    caplog.set_level("INFO", "camerad")
+    monkeypatch.setattr(sequence, "_WRITTEN_WITHIN_S", 1.5)
+    monkeypatch.setattr(answering, "SILENT_AFTER_S", 0.5)
+    id = running.start_sequence(0)
+    waiting.until(lambda: status(parts)["sequence_frame_count"] > 0, 10, "a picture")
+    assert status(parts)["disk_silent_s"] is None and status(parts)["free_bytes"] > 0
+    hanging_disk.set()
+    waiting.until(lambda: status(parts)["disk_silent_s"], 10, "the status to tell it")
+    waiting.until(lambda: status(parts)["free_bytes"] is None, 10, "the room not to be known")
+    with pytest.raises(DiskSilent, match=rf"the disk of {running.output} has not answered for \d+ s"):
+        running.photo()
+    ended = running.jobs.wait(id, 10)
+    assert (ended["state"], ended["error"]["error"]) == ("failed", "DiskSilent")
+    waiting.until(lambda: "the disk of the pictures has not answered" in caplog.text, 10, "the log")
+    hanging_disk.clear()
+    waiting.until(lambda: status(parts)["disk_silent_s"] is None, 10, "the disk")
+    assert running.photo()["state"] == "succeeded"
+    waiting.until(lambda: "the disk of the pictures answers again" in caplog.text, 10, "the log")
+
+
+def test_the_end_does_not_wait_for_a_disk_that_answers_nothing(
+    running: Running, hanging_disk: threading.Event, caplog: pytest.LogCaptureFixture, machine_lag
+) -> None:
+    running.start_sequence(0)
+    waiting.until(lambda: running.parts.sequences.state.taken > 0, 10, "a picture")
+    hanging_disk.set()
+    waiting.until(lambda: running.parts.writer.waiting > 0, 10, "a picture that hangs")
+    began = time.monotonic()
+    running.parts.close(2.0)
+    assert time.monotonic() - began < 3.0 + machine_lag.seconds
+    assert "the disk does not answer: what waits to be written is lost" in caplog.text
+    assert running.parts.sequences.state is not None  # the next run of the daemon goes on with it
 
 
 def test_a_disk_that_is_slow_is_waited_for_as_long_as_it_gets_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from observatory_camerad.acquisition.captures import Captures, Wish
 from observatory_camerad.acquisition.sequence_journal import SequenceJournal, SequenceState
 from observatory_camerad.acquisition.shots import Shot
 from observatory_camerad.acquisition.worker import Worker
+from observatory_camerad.outputs.answering import DiskSilent
 from observatory_camerad.outputs.photos import Outcome
 from observatory_common import timestamps
 from observatory_common.errors import (
@@ -32,7 +33,7 @@ log = logging.getLogger("camerad.sequence")
 _LOOK_EVERY_S = 0.2
 _MOST_UNWRITTEN = 3
 _BEYOND_ITS_FRAME_S = 20.0  # within which a frame that was asked for is there, or lost
-_WRITTEN_WITHIN_S = 60.0  # at the end, the next of those that wait: a slow disk is waited for, one that hangs is not
+_WRITTEN_WITHIN_S = 60.0  # the next of those that wait: a slow disk is waited for, one that hangs is not
 
 
 class Sequences:
@@ -151,6 +152,8 @@ class _Run:
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._unwritten = 0
+        self._progress_at = time.monotonic()  # when a frame was there, or written
+        self._silent_since: float | None = None
         self._error: ObservatoryError | None = None
         self._thread: threading.Thread | None = None
 
@@ -178,7 +181,7 @@ class _Run:
             self._thread.join(deadline_s)
 
     def _work(self, job: Job) -> None:
-        steps: tuple[Callable[[], None], ...] = (lambda: self._shoot_all(job), self._wait_for_writer)
+        steps: tuple[Callable[[], None], ...] = (lambda: self._shoot_all(job), lambda: self._wait_for_writer(1))
         for step in steps:  # what was taken is counted, whatever has failed
             try:
                 step()
@@ -196,13 +199,26 @@ class _Run:
         begun, slot = time.monotonic(), 0
         while not self._stopping.is_set() and self._error is None and self._left(state) > 0:
             slot = self._wait_for_slot(begun, slot, state.interval_s)
-            self._wait(lambda: self._unwritten < _MOST_UNWRITTEN or self._stopping.is_set(), _BEYOND_ITS_FRAME_S)
+            self._wait_for_writer(_MOST_UNWRITTEN)
             if self._stopping.is_set() or self._error is not None or self._left(state) <= 0:
                 continue
             notes = {"sequence": state.id}
             wish = Wish(state.kind, state.format, folder=folder, notes=notes)
+            if self._disk_answers(wish):
+                self._shoot(wish, job, state.id)
+
+    def _disk_answers(self, wish: Wish) -> bool:
+        """Whether there is room; False while the disk does not answer, and for as long as that is waited for."""
+        try:
             self._captures.require_room(wish)
-            self._shoot(wish, job, state.id)
+        except DiskSilent:
+            self._silent_since = self._silent_since or time.monotonic()
+            if time.monotonic() - self._silent_since > _WRITTEN_WITHIN_S:
+                raise
+            self._stopping.wait(_LOOK_EVERY_S)
+            return False
+        self._silent_since = None
+        return True
 
     def _left(self, state: SequenceState) -> float:
         now = self._journal.state
@@ -234,6 +250,7 @@ class _Run:
             self._stopping.wait(_LOOK_EVERY_S)
             return
         self._wait_for_frame(shot, captured)
+        self._progress_at = time.monotonic()
 
     def _wait_for_frame(self, shot: Shot, captured: threading.Event) -> None:
         """Until it is there or lost; the bound is for a camera that neither brings it nor fails."""
@@ -244,13 +261,18 @@ class _Run:
                     self._failed(DeviceLost("the frame has not come"), captured)
                 return  # else it is being taken, or was lost, and its outcome is told
 
-    def _wait_for_writer(self) -> None:
-        """Until all is written, or has failed. Raises CommandFailed if that does not get on."""
+    def _wait_for_writer(self, fewer_than: int) -> None:
+        """Until fewer frames wait to be written, or it is told to stop, which does not count for the last of them.
+
+        Raises CommandFailed if that does not get on.
+        """
         with self._changed:
-            while self._unwritten > 0:
-                if not self._changed.wait(_WRITTEN_WITHIN_S):
+            while self._unwritten >= fewer_than and not (fewer_than > 1 and self._stopping.is_set()):
+                left_s = self._progress_at + _WRITTEN_WITHIN_S - time.monotonic()
+                if left_s <= 0:
                     waiting = f"{self._unwritten} of its frames are not written"
-                    raise CommandFailed(f"{waiting}: nothing has been for {_WRITTEN_WITHIN_S:g} s")
+                    raise CommandFailed(f"{waiting}: the disk has taken nothing for {_WRITTEN_WITHIN_S:g} s")
+                self._changed.wait(left_s)
 
     def _written(self, id: str, name: str, job: Job, captured: threading.Event) -> None:
         state = self._journal.written(id, name)
@@ -268,8 +290,5 @@ class _Run:
     def _settled(self) -> None:
         with self._changed:
             self._unwritten -= 1
+            self._progress_at = time.monotonic()
             self._changed.notify_all()
-
-    def _wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        with self._changed:
-            self._changed.wait_for(condition, timeout_s)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from observatory_camerad.outputs import disk
+from observatory_camerad.outputs.answering import Answering
 from observatory_camerad.outputs.digests import Digests
 from observatory_camerad.outputs.metadata import strict_json
 from observatory_camerad.outputs.names import FilePattern, checked_folder
@@ -67,6 +68,7 @@ class FileStore:
         self._counter = counter
         self._roots = tuple(roots)
         self._lock = threading.Lock()
+        self._answering = Answering()
         self._digests = Digests()
         self._seen: set[Path] = set()
         self._count = self._loaded()
@@ -96,11 +98,18 @@ class FileStore:
             return stem
 
     def require_room(self, size: int, folder: Path | None = None) -> None:
-        """Raise NoRoom before anything is written if `size` bytes would not fit, CommandFailed if nothing can be written."""
-        folder = folder or self._folder
-        with self._lock:
-            self._prepare(folder)
-        disk.require_room(folder, size)
+        """Raise NoRoom before anything is written if `size` bytes would not fit, CommandFailed if nothing can be written.
+
+        DiskSilent if the disk does not answer.
+        """
+        where = folder or self._folder
+
+        def check() -> None:
+            with self._lock:
+                self._prepare(where)
+            disk.require_room(where, size)
+
+        self._answering.ask(where, check)
 
     def save(self, name: str, data: bytes, metadata: Mapping[str, Any] | None, folder: Path | None = None) -> None:
         """Write a file, and the JSON of its metadata beside it (None: no JSON); both whole or not at all.
@@ -110,9 +119,10 @@ class FileStore:
         folder = folder or self._folder
         if not _listed(name):
             raise CommandFailed(f"{shown(name)} is no name for a file", value=shown(name), allowed="letters, digits, _ . and -")
-        with self._lock:
-            self._prepare(folder)
-        save(folder, name, data, metadata)
+        with self._answering.asked(folder):
+            with self._lock:
+                self._prepare(folder)
+            save(folder, name, data, metadata)
 
     def is_own(self, name: str) -> bool:
         """Whether a file of this name would be one of this camera's."""
@@ -169,9 +179,14 @@ class FileStore:
                 sha256 = self._digests.after(file, status, offset, data, eof)
         return Framed({"name": name, "size": status.st_size, "offset": offset, "eof": eof, "sha256": sha256}, data)
 
-    def free_bytes(self) -> int:
-        """What can still be written into the output folder. Raises CommandFailed."""
-        return disk.free_bytes(self._folder)
+    def free_bytes(self, within_s: float | None = None) -> int:
+        """What can still be written into the output folder. Raises CommandFailed; DiskSilent after `within_s` (None: 10) s."""
+        return self._answering.ask(self._folder, lambda: disk.free_bytes(self._folder), within_s)
+
+    @property
+    def silent_s(self) -> float | None:
+        """For how long a disk has kept a picture or a question waiting; None if it answers."""
+        return self._answering.silent_s()
 
     # deleting
 

@@ -72,6 +72,8 @@ class PhotoWriter:
         except queue.Full:
             log.error("photos still wait to be written")
         self._thread.join(deadline_s)
+        if self._thread.is_alive():
+            log.error("the disk does not answer: what waits to be written is lost")
 
     def add(self, taken: Taken, outcome: Outcome) -> None:
         """Called in the camera's thread: never waits."""
