@@ -163,8 +163,8 @@ class Controller:
         """
         shown: dict[int, Sample] = {}
         answer: bytes | None = None
-        read_back = False
         for _ in range(_ATTEMPTS):
+            read_back = False  # what was seen before this attempt tells nothing of what it does
             for channel in commands.keys() - shown.keys():
                 try:
                     answer = self._link.exchange(commands[channel], protocol.parse_answer, self._reply_timeout_s, interrupted)

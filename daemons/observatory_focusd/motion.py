@@ -294,7 +294,7 @@ class Motion:
                 f" be moving until it can be stopped, its position is uncertain ({silence})"
             )
             axis.position_state = UNCERTAIN
-            self.stops_owed.add([axis.number], _BY_ITSELF)
+            self.stops_owed.promise([axis.number], _BY_ITSELF)
             self._finish(axis, "lost_device", None, lost)
             raise lost from silence
         move.job.progress(1 - move.steps_to_go(sample.current_steps) / move.path_steps, to_go_s)

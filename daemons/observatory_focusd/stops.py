@@ -12,7 +12,7 @@ log = logging.getLogger("focusd.stops")
 
 
 class StopsOwed:
-    """The channels to be stopped, and who wants it. Thread safe, except `note` and `may_run_on`, which are the worker's."""
+    """The channels to be stopped, and who wants it. Thread safe, except `promise`, `note`, `may_run_on`: the worker's."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -26,6 +26,11 @@ class StopsOwed:
         """Channels are to be stopped, whatever becomes of the request."""
         with self._lock:
             self._by.update(dict.fromkeys(channels, by))
+
+    def promise(self, channels: Collection[int], by: str) -> None:
+        """As `add`, and written down, before somebody is told that they are stopped once that can be done."""
+        self.add(channels, by)
+        self.note()
 
     def done(self, channels: Collection[int]) -> None:
         """These have been seen at rest, or nobody can stop them."""

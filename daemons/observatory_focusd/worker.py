@@ -177,8 +177,7 @@ class Worker:
             except ObservatoryError as error:
                 log.error("while shutting down: %s", error)
         elif running := motion.stops_owed.may_run_on():
-            motion.stops_owed.add(running, by)  # as it would have been while connected: the next run sees to it
-            motion.stops_owed.note()
+            motion.stops_owed.promise(running, by)  # as it would have been while connected: the next run sees to it
             log.error("there is no connection: channel %s may be moving", running)
 
     def _turn(self, motion: Motion) -> None:
@@ -269,8 +268,7 @@ class Worker:
         if self._controller is None:
             if not self._wanted:
                 raise self._not_connected()
-            motion.stops_owed.add(channels, by)
-            motion.stops_owed.note()
+            motion.stops_owed.promise(channels, by)
             error = self._not_connected()
             raise NotConnected(f"{error}; what moves is stopped as soon as it is connected")
         present = [n for n in channels if motion.axis(n).connected] or list(channels)
@@ -347,8 +345,7 @@ class Worker:
         self._wanted = False
         if controller is None:
             if running := motion.stops_owed.may_run_on():
-                motion.stops_owed.add(running, by)
-                motion.stops_owed.note()
+                motion.stops_owed.promise(running, by)
                 raise TimedOut(f"channel {' and '.join(map(str, running))} may be moving, and is stopped once it is connected")
             return []
         owed = motion.stops_owed.items()

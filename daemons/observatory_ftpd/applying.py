@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from observatory_common.errors import CommandFailed, InvalidArgument, ObservatoryError
-from observatory_ftpd.camera import AWAY, RemoteCamera
+from observatory_ftpd.camera import AWAY, PhotoGone, RemoteCamera
 from observatory_ftpd.config import FtpdConfig
 from observatory_ftpd.drop import Drop
 from observatory_ftpd.uploads import Ledger, Upload
@@ -188,6 +188,8 @@ class Applier:
         except AWAY:
             self._contact_s = None
         except ObservatoryError as error:
+            if isinstance(error, PhotoGone):
+                self._wants_first_photo = False  # asked again, the camera would name the same file
             if self.last_error != str(error):
                 log.error("%s", error)
             self.last_error = str(error)

@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from observatory_common.errors import CommandFailed, DaemonNotReachable, DeviceLost, NotConnected, ObservatoryError, Uncertain
+from observatory_common.errors import (
+    CommandFailed,
+    DaemonNotReachable,
+    DeviceLost,
+    InvalidArgument,
+    NotConnected,
+    ObservatoryError,
+    Uncertain,
+)
 from observatory_common.rpc.client import RemoteDaemon, connect
 
 #: The camera, or its daemon, is not there at the moment.
@@ -17,6 +25,10 @@ AWAY = (DaemonNotReachable, NotConnected, DeviceLost, Uncertain)
 _APPLIED_WITHIN_S = 15.0
 _TAKEN_WITHIN_S = 120.0
 _JOB_SLACK_S = 10.0
+
+
+class PhotoGone(CommandFailed):
+    """A photo was taken, and its file is not there any more."""
 
 
 @contextmanager
@@ -67,7 +79,10 @@ class RemoteCamera:
         return (json.dumps(template, indent=4, ensure_ascii=False) + "\n").encode()
 
     def take_photo(self, format: str, request_id: str) -> Photo:
-        """Take a photo and fetch it. A repeated `request_id` fetches the same, unless it was seen not to be taken."""
+        """Take a photo and fetch it. A repeated `request_id` fetches the same, unless it was seen not to be taken.
+
+        Raises PhotoGone, CommandFailed.
+        """
         request_id = f"{request_id}-{self._not_taken}"  # of a job that has ended, camerad would tell its end again
         job = self._daemon.invoke("take_photo", format, request_id=request_id, timeout_s=_JOB_SLACK_S)
         job = self._daemon.wait_for(job, timeout_s=_TAKEN_WITHIN_S, longest_absence_s=0.0)
@@ -88,7 +103,7 @@ class RemoteCamera:
     def _read(self, name: str) -> bytes:
         data = bytearray()
         while True:
-            piece = self._daemon.read_file(name, len(data))
+            piece = self._piece(name, len(data))
             if piece["size"] > self._largest:
                 raise CommandFailed(f"the photo has {piece['size']} bytes, more than half of the quota", value=piece["size"])
             data += piece["data"]
@@ -99,6 +114,18 @@ class RemoteCamera:
         if hashlib.sha256(data).hexdigest() != piece["sha256"]:
             raise CommandFailed(f"{name} did not arrive as it was sent")
         return bytes(data)
+
+    def _piece(self, name: str, offset: int) -> dict[str, Any]:
+        try:
+            piece: dict[str, Any] = self._daemon.read_file(name, offset)
+        except InvalidArgument as error:  # also of a file that is there, and cannot be opened now
+            listed = self._daemon.files()
+            with _understood("files"):
+                is_there = any(file["name"] == name for file in listed)
+            if is_there:
+                raise CommandFailed(f"{name} is there, but cannot be read now", value=name) from error
+            raise PhotoGone(f"{name} was taken, and is there no more", value=name) from error
+        return piece
 
     def close(self) -> None:
         """Give the connections up; a call under way ends with DaemonNotReachable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 from observatory_common.errors import CommandFailed, InvalidConfig, NoRoom
 from observatory_common.storage import write_atomic
 from observatory_ftpd.names import OWN_NAMES, is_own, photo_number
+
+log = logging.getLogger("ftpd")
 
 LARGEST_CONFIG = 1 << 20
 _FOR_CONFIGS = 2 * LARGEST_CONFIG  # what photos leave free
@@ -38,9 +41,11 @@ class Incoming:
     """A file under way into the folder, under a name that nobody sees. Looks like a file to the FTP library.
 
     What is too much is not written: `stop` is then told the reply (once), and must close. Closed before `complete`, it is gone.
+    `unsafe`, once it has been taken: why it may not outlive a loss of power, though it is there.
     """
 
     closed = False
+    unsafe: str | None = None
 
     def __init__(self, drop: Drop, name: str, limit: int, why: str, stop: Callable[[str], None]) -> None:
         self.name = name
@@ -190,32 +195,35 @@ class Drop:
         return used.bytes > self.quota_bytes or used.other_bytes > self._others_limit
 
     def take_other(self, incoming: Incoming) -> None:
-        """Give a complete file its name. Raises Refused if another came first, OSError."""
+        """Give a complete file its name. Raises Refused if another came first, OSError: it is not there then."""
         try:
             self._durable(incoming)
             os.link(incoming.path, self.folder / incoming.name)  # unlike a rename, never over another
-            self._sync_folder()
+            incoming.unsafe = self._sync_folder()
         except FileExistsError:
             raise Refused(f"{incoming.name} is there already; only {self.file_name} may be replaced") from None
         finally:
             self.forget(incoming)
 
     def take_config(self, incoming: Incoming, check: Callable[[bytes], None]) -> None:
-        """Have a complete configuration replace the one before, unless `check` raises; OSError."""
+        """Have a complete configuration replace the one before, unless `check` raises; OSError: that one stays then."""
         try:
             check(incoming.path.read_bytes())
             self._durable(incoming)
             os.replace(incoming.path, self.folder / self.file_name)
-            self._sync_folder()
+            incoming.unsafe = self._sync_folder()
         finally:
             self.forget(incoming)
 
     def forget(self, incoming: Incoming) -> None:
-        """It is no longer under way."""
+        """It is no longer under way. A rest of it that cannot be deleted goes at the next start."""
         with self._lock:
             self._incoming.discard(incoming)
-        incoming.path.unlink(missing_ok=True)
-        self._look()
+        try:
+            incoming.path.unlink(missing_ok=True)
+            self._look()
+        except OSError as error:
+            log.error("the folder %s cannot be cleared: %s", self.folder, error.strerror)
 
     # ftpd's own
 
@@ -278,9 +286,15 @@ class Drop:
         finally:
             os.close(descriptor)
 
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+    def _sync_folder(self) -> str | None:
+        """Have its names outlive a loss of power; why they may not, since what has its name is there all the same."""
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log.error("the folder %s cannot be synced: %s", self.folder, error.strerror)
+            return error.strerror
+        return None

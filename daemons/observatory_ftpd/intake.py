@@ -52,7 +52,7 @@ class Intake:
             self.refused(incoming.name, f"it cannot be written: {error.strerror}", sender)
             return f"452 {incoming.name} cannot be written: {error.strerror}."
         self._accepted(incoming, sender, None)
-        return f"226 {incoming.name} is here; nothing is done with it."
+        return f"226 {incoming.name} is here; nothing is done with it.{_caveat(incoming)}"
 
     def refused(self, name: str, reason: str, sender: Sender) -> None:
         """An upload came to nothing; of a configuration there is a report."""
@@ -79,7 +79,7 @@ class Intake:
             self.refused(incoming.name, str(error), sender)
             return f"553 {error}; nothing was changed."
         self._accepted(incoming, sender, upload)
-        return f"226 {incoming.name} goes to the camera; see {self._drop.report_name}."
+        return f"226 {incoming.name} goes to the camera; see {self._drop.report_name}.{_caveat(incoming)}"
 
     def _replace(self, incoming: Incoming, sender: str) -> Upload:
         """Have it replace the configuration before, and applied. Raises InvalidArgument, OSError."""
@@ -113,6 +113,10 @@ class Intake:
         self._audit.accepted(str(sender.caller), "FTP upload", described, job)
         number = None if upload is None else upload.number
         self._event("upload", {"name": incoming.name, "sender": str(sender), "accepted": True, "upload": number})
+
+
+def _caveat(incoming: Incoming) -> str:
+    return "" if incoming.unsafe is None else f" It may not outlive a loss of power: {incoming.unsafe}."
 
 
 def _described(name: str, sender: Sender) -> str:

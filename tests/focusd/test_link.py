@@ -13,6 +13,7 @@ import pytest
 
 from observatory_common.errors import DeviceLost
 from observatory_focusd import protocol
+from observatory_focusd.controller import Controller
 from observatory_focusd.link import Opener, Overtaken, SerialLink, Silence, never
 
 STATUS = b"T1=+000010,C1=%+07d,T2=+000000,C2=+000000\r\n"
@@ -152,6 +153,16 @@ def test_a_port_that_cannot_be_opened_says_why(name: str) -> None:
     opener = Opener(name, 9600, lambda: None)
     with pytest.raises(DeviceLost, match="cannot open"):
         assert opener.wait(10) is None
+
+
+def test_what_became_of_a_move_is_judged_by_its_last_attempt() -> None:
+    """The first attempt is lost and seen to be; whether a later one was carried out nobody has seen."""
+    answers = iter([[], [STATUS % 10]])
+    with line(lambda _: next(answers, [])) as (link, far):
+        controller = Controller(link, protocol.FIRMWARE_2022, 2, 0.2)
+        with pytest.raises(Silence):
+            controller.set_target(1, 500, never)
+        assert far.received == [b"1+000500", b"?"] * 3
 
 
 def test_a_port_has_one_owner() -> None:

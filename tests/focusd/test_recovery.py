@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import observatory
@@ -9,7 +10,7 @@ import pytest
 import recovery
 import waiting
 
-from observatory_common.errors import Uncertain
+from observatory_common.errors import DeviceLost, ObservatoryError, Uncertain
 from observatory_focusd import protocol
 
 FAST = {"speed_factor": 50, "steps_per_s": 50 * protocol.FIRMWARE_2022.steps_per_s}
@@ -36,6 +37,39 @@ def test_a_retried_request_never_moves_twice(tmp_path: Path) -> None:
             with pytest.raises(Uncertain, match="not carried out again"):
                 focuser.set_focus(1, 500, request_id="once")
             assert daemon.simulator.state()["commands_received"]["set"] == 1
+
+
+def test_a_move_without_acknowledgement_is_stopped_by_the_next_run(tmp_path: Path) -> None:
+    """Its caller was told that it is stopped as soon as it can be; what `kill -9` leaves of that is in the journal."""
+    with observatory.daemon(tmp_path, idle_loop_delay=60) as daemon:
+        refused: list[ObservatoryError] = []
+
+        def ask() -> None:
+            with daemon.connect() as client, pytest.raises(DeviceLost) as caught:
+                client.set_focus(1, 5000)
+            refused.append(caught.value)
+
+        mover = threading.Thread(target=ask)
+        daemon.simulator.fault("lost", seconds=600)
+        mover.start()
+        waiting.until(lambda: recovery.truth(daemon)["moving"], 10, "the motor to move")
+        daemon.simulator.fault("silence", seconds=600)  # no stop comes through either
+        mover.join(20)
+        assert "until it can be stopped" in str(refused[0])
+        daemon.kill()
+        daemon.simulator.fault("clear")
+        assert recovery.truth(daemon)["moving"]
+        daemon.start()
+        waiting.until(lambda: not recovery.truth(daemon)["moving"], 10, "the motor to be stopped")
+        with daemon.connect() as focuser:
+            waiting.until(lambda: focuser.report_status()["state"] == "idle", 10, "that to be seen")
+            status = recovery.assert_nothing_confident_and_wrong(daemon, focuser)
+            # Seen twice on its way to the journal's target: that proves it.
+            assert (status["position_state_1"], status["current_steps_1"]) == (
+                "confirmed",
+                recovery.truth(daemon)["true_steps"],
+            )
+            assert focuser.job("1")["state"] == "stopped"
 
 
 def test_a_restart_at_rest_keeps_what_is_proven(tmp_path: Path) -> None:

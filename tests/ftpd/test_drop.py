@@ -138,6 +138,43 @@ def test_a_photo_at_the_start_that_failed_is_taken_again(start, camera: ftp_came
     assert len(camera.photos) == 1
 
 
+def test_a_photo_at_the_start_whose_file_is_gone_is_given_up(start, camera: ftp_camera.FakeCamera) -> None:
+    camera.is_listed = camera.is_readable = False
+    ftpd = start(photo={"at_start": True})
+    error = waiting.until(lambda: ftpd.status()["last_error"], 20, "the complaint")
+    camera.is_listed = camera.is_readable = True
+    looks = camera.looks
+    with ftpd.ftp() as client:
+        for number in (1, 2):  # after the first it looks at once, and ends that before the second
+            upload(client, FILE, config_text(GOOD))
+            assert ftpd.report_of(number)["outcome"] == "applied"
+            waiting.until(lambda: camera.looks > looks, 20, "another look at the camera")
+        assert "test.jpg" not in client.nlst()
+    assert len([request for request in camera.requests if "-start-" in request]) == 1
+    assert "photo_1.jpg was taken, and is there no more" in error
+    assert len([line for line in ftpd.log_lines() if error in line]) == 1
+
+
+def test_a_photo_at_the_start_that_cannot_be_read_now_is_fetched_later(start, camera: ftp_camera.FakeCamera) -> None:
+    camera.is_readable = False
+    ftpd = start(photo={"at_start": True})
+    assert "photo_1.jpg is there, but" in waiting.until(lambda: ftpd.status()["last_error"], 20, "the complaint")
+    camera.is_readable = True
+    waiting.until((ftpd.drop / "test.jpg").exists, 20, "the photo")
+    assert len(camera.photos) == 1
+
+
+def test_an_upload_whose_photo_is_gone_has_failed_but_is_not_refused(
+    ftpd: ftp_daemon.Ftpd, camera: ftp_camera.FakeCamera
+) -> None:
+    camera.is_listed = camera.is_readable = False
+    with ftpd.ftp() as client:
+        upload(client, FILE, config_text(GOOD))
+        report = ftpd.report_of(1)
+    assert (report["outcome"], report["photo"], report["camera"]["applied"]) == ("failed", None, GOOD)
+    assert "photo_1.jpg was taken, and is there no more" in report["error"]
+
+
 def test_of_several_uploads_the_newest_wins(ftpd: ftp_daemon.Ftpd, camera: ftp_camera.FakeCamera) -> None:
     camera.go.clear()
     with ftpd.ftp() as client:

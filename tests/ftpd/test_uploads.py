@@ -27,6 +27,8 @@ SENDER = Sender("dropper", Caller("127.0.0.1", frozenset({"LocalHost"}), frozens
 class Parts:
     """An intake, and what it hands over."""
 
+    CONTENT = b'{"section": {"gain": %d}}'
+
     def __init__(self, folder: Path) -> None:
         self.note = folder / "upload.json"
         self.drop = Drop(folder / "drop", FILE, 10_000_000, 100, 10)
@@ -42,10 +44,10 @@ class Parts:
         """As the applier's."""
         self.submitted.append(upload)
 
-    def incoming(self, gain: int) -> Incoming:
+    def incoming(self, gain: int, name: str = FILE) -> Incoming:
         """A complete configuration."""
-        made = self.drop.receive(FILE, lambda reply: None)
-        made.write(b'{"section": {"gain": %d}}' % gain)
+        made = self.drop.receive(name, lambda reply: None)
+        made.write(self.CONTENT % gain)
         made.complete()
         made.close()
         return made
@@ -81,6 +83,35 @@ def test_a_file_that_could_not_be_put_there_leaves_no_note(parts: Parts, monkeyp
     monkeypatch.setattr(os, "replace", fails)
     assert parts.intake.take(parts.incoming(1), SENDER).startswith("452")
     assert not parts.note.exists() and parts.submitted == []
+
+
+@pytest.mark.parametrize("name", [FILE, "notes"])
+@pytest.mark.parametrize("removal", ["works", "fails too"])
+def test_a_file_that_is_there_but_may_not_outlive_a_loss_of_power_is_told_as_that(
+    name: str, removal: str, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync_fails(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), parts.drop.folder.stat()):
+            raise OSError(5, "Input/output error")
+        synced(descriptor)
+
+    def unlink_fails(path: Path, missing_ok: bool = False) -> None:
+        if path.parent == parts.drop.folder:
+            raise OSError(30, "Read-only file system")
+        unlinked(path, missing_ok)
+
+    incoming, synced, unlinked = parts.incoming(7, name), os.fsync, Path.unlink
+    monkeypatch.setattr(os, "fsync", sync_fails)
+    if removal == "fails too":  # as on a disk that has become read-only by the first failure
+        monkeypatch.setattr(Path, "unlink", unlink_fails)
+    reply = parts.intake.take(incoming, SENDER)
+    assert reply.startswith(f"226 {name}")
+    assert reply.endswith("It may not outlive a loss of power: Input/output error.")
+    assert (parts.drop.folder / name).read_bytes() == parts.CONTENT % 7
+    # What lies there is what the camera gets, also after a restart.
+    assert [upload.section["gain"] for upload in parts.submitted] == ([7] if name == FILE else [])
+    assert parts.ledger.kept() == (str(SENDER) if name == FILE else None)
+    assert parts.drop.usage().other_files == (0 if name == FILE else 1)
 
 
 def test_another_file_and_its_name_are_on_the_disk_before_it_is_acknowledged(

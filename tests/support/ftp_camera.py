@@ -11,7 +11,7 @@ from typing import Any
 
 from observatory_common.access import Caller, Gate, Policy, control, view
 from observatory_common.directory import Directory
-from observatory_common.errors import DeviceLost, NotConnected
+from observatory_common.errors import DeviceLost, InvalidArgument, NotConnected
 from observatory_common.framed import Framed
 from observatory_common.remote import RemoteDevice
 from observatory_common.rpc.server import Server
@@ -21,7 +21,10 @@ JPEG = b"\xff\xd8" + b"x" * 5000 + b"\xff\xd9"
 
 
 class FakeCamera(RemoteDevice):
-    """Three controls. `go` lets apply_controls through, `is_away` lets it find no camera."""
+    """Three controls. `go` lets apply_controls through, `is_away` lets it find no camera.
+
+    Photos that are not `is_readable` are refused by read_file; of those that are not `is_listed` either, the files are gone.
+    """
 
     def __init__(self, boot_id: str) -> None:
         super().__init__("camerad", "fake", boot_id, "1.2.3")
@@ -31,6 +34,9 @@ class FakeCamera(RemoteDevice):
         self.go.set()
         self.is_away = False
         self.photo = JPEG
+        self.is_listed = self.is_readable = True
+        self.looks = 0  # how often it was asked for its status
+        self.requests: list[str | None] = []  # of take_photo
         self.ends: list[str] = []  # how the next jobs of photos end in place of succeeded
         self.answer: dict[str, Any] | None = None  # to apply_controls, in place of the right one
         self.photos: list[dict[str, Any]] = []
@@ -50,6 +56,7 @@ class FakeCamera(RemoteDevice):
     @view
     def report_status(self) -> dict[str, Any]:
         """What all daemons say."""
+        self.looks += 1
         return self.common_status()
 
     @control
@@ -75,6 +82,7 @@ class FakeCamera(RemoteDevice):
     @control
     def take_photo(self, caller: Caller, format: str = "jpg", request_id: str | None = None) -> dict[str, Any]:
         """A photo of what is set."""
+        self.requests.append(request_id)
         known = None if request_id is None else self.jobs.with_request(request_id)
         if known is not None:
             return known.to_wire()
@@ -92,8 +100,15 @@ class FakeCamera(RemoteDevice):
         return job.to_wire()
 
     @view
+    def files(self) -> list[dict[str, Any]]:
+        """The photos."""
+        return [{"name": f"photo_{number}.jpg"} for number in range(1, len(self.photos) + 1)] if self.is_listed else []
+
+    @view
     def read_file(self, name: str, offset: int = 0) -> Framed:
         """In small pieces."""
+        if not self.is_readable:
+            raise InvalidArgument(f"there is no file {name}", value=name, allowed="a name that files() lists")
         piece = self.photo[offset : offset + 2000]
         eof = offset + len(piece) == len(self.photo)
         value: dict[str, Any] = {"name": name, "size": len(self.photo), "offset": offset, "eof": eof}
