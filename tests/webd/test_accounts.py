@@ -325,12 +325,12 @@ def test_a_full_disk_is_told_as_one(store: Store, caplog: pytest.LogCaptureFixtu
     limit(1)  # it cannot be smaller than it is
     for _ in range(3):
         with pytest.raises(NoRoom, match="is full"):
-            store.write(insert, "b", "x" * 100000)
+            store.write(insert, "b", "x" * 2_000_000)
         assert store.failure is not None and "is full" in store.failure
     assert caplog.text.count("is full") == 1, "told once"
     assert len(store.rows("SELECT * FROM settings")) == 1
     limit(1000)
-    store.write(insert, "b", "x" * 100000)
+    store.write(insert, "b", "x" * 2_000_000)
     assert store.failure is None and len(store.rows("SELECT * FROM settings")) == 2
 
 

@@ -86,9 +86,9 @@ def test_there_are_routes_of_every_kind() -> None:
     assert guards == set(Role) and len(ROUTES) > 60
     public = {(method, path) for method, path, guard in ROUTES if guard is PUBLIC}
     assert public == {
-        ("GET", "/login"), ("POST", "/login"), ("GET", "/setup"), ("POST", "/setup"), ("GET", "/logout"),
-        ("POST", "/logout"), ("POST", "/password"), ("POST", "/api/v1/session"), ("POST", "/api/v1/setup"),
-        ("POST", "/api/login"),
+        ("GET", "/login"), ("HEAD", "/login"), ("POST", "/login"), ("GET", "/setup"), ("HEAD", "/setup"), ("POST", "/setup"),
+        ("GET", "/logout"), ("HEAD", "/logout"), ("POST", "/logout"), ("POST", "/password"), ("POST", "/api/v1/session"),
+        ("POST", "/api/v1/setup"), ("POST", "/api/login"),
     }  # fmt: skip
 
 

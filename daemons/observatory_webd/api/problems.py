@@ -148,7 +148,7 @@ def _page_instead(request: Request, error: ObservatoryError) -> Response | None:
 
 def _is_for_a_person(request: Request) -> bool:
     """Whether somebody asks for a page by a browser, and not a script."""
-    is_page = request.method == "GET" and not request.url.path.startswith("/api/")
+    is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/")
     return is_page and "text/html" in request.headers.get("accept", "")
 
 

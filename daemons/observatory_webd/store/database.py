@@ -18,13 +18,16 @@ log = logging.getLogger("webd")
 
 _BUSY_S = 5.0
 _CLOSED_WITHIN_S = 1.0
+_RESERVE_BYTES = 1 << 20
+_PAGES_IN_WAL = 100  # so many at most before they are moved into the file: well within the reserve
 Row = sqlite3.Row
 
 
 class Store:
     """One SQLite file in WAL mode: readers never wait for a writer. Thread safe.
 
-    What has been written is on the disk. Raises CommandFailed when the disk fails, NoRoom when it is full.
+    What has been written is on the disk. Raises CommandFailed when the disk fails, NoRoom when it is full and its reserve,
+    which lasts for logins, is used up.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,6 +51,7 @@ class Store:
             self._writer = self._connect()
             self._writer.execute("PRAGMA journal_mode = WAL")
             self._migrate(self._writer)
+            self._reserve(self._writer)
             self._reader = self._connect("?mode=ro")
         except (OSError, sqlite3.Error) as error:
             self.close()
@@ -130,7 +134,17 @@ class Store:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")  # a removed user must not come back with a power cut
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_IN_WAL}")
         return connection
+
+    def _reserve(self, connection: sqlite3.Connection) -> None:
+        """Free pages in the file, and room in its WAL, which is written from its start again: both need no more disk."""
+        try:
+            connection.execute("DROP TABLE IF EXISTS reserve")  # of a run that ended just here
+            connection.execute(f"CREATE TABLE reserve AS SELECT zeroblob({_RESERVE_BYTES}) AS room")
+            connection.execute("DROP TABLE reserve")
+        except sqlite3.OperationalError as error:
+            log.warning("%s has no reserve for a full disk: %s", self.path, error)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         migrations = _migrations()

@@ -74,9 +74,10 @@ class Statuses extends EventTarget {
       const why = fresh ? trouble(wire.status) : awayText(wire, this.connected);
       for (const controls of root.querySelectorAll("fieldset.needs-fresh")) controls.disabled = why !== null;
       root.classList.toggle("stale", why !== null);
+      const told = wire === null && !this.connected ? "" : (why ?? ""); // a page just opened has lost nothing
       for (const place of root.querySelectorAll(".away")) {
-        place.hidden = why === null;
-        if (place.textContent !== (why ?? "")) place.textContent = why ?? ""; // it may be read aloud
+        place.hidden = told === "";
+        if (place.textContent !== told) place.textContent = told; // it may be read aloud
       }
     };
     apply(this.of(kind, name), this.isFresh(kind, name));

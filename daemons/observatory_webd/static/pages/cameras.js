@@ -36,7 +36,7 @@ class CameraPanel {
         shutdown: [`Shut ${label} down?`, "camerad lets go of the camera: live view, recording and everything else of it end for everybody, until it is initialized."],
       });
     }
-    this.element = el("section", { class: "panel camera", "aria-labelledby": title.id, dataset: { camera: name } },
+    this.element = el("section", { class: "panel camera unread", "aria-labelledby": title.id, dataset: { camera: name } },
       el("div", { class: "row between" }, title, this.#life?.element), el("p", { class: "away" }), this.#troubles, el("div", { class: "facts" }, this.#status, this.#capabilities), this.#modes, this.#cases);
     statuses.guard(this.element, "camera", name);
     statuses.watch("camera", name, (wire, fresh) => this.#see(wire, fresh));
@@ -53,6 +53,7 @@ class CameraPanel {
     const closed = status?.state === "offline";
     this.#life?.show(fresh && status ? { open: !closed, closed } : { open: true, closed: true });
     if (!status) {
+      this.element.classList.remove("unread");
       this.#status.replaceChildren();
       return;
     }
@@ -60,6 +61,7 @@ class CameraPanel {
     replaceText(this.#troubles, troubles(status).map((line) => el("li", {}, line)));
     this.#troubles.hidden = this.#troubles.children.length === 0;
     if (!this.#isOpen()) {
+      this.element.classList.remove("unread");
       this.#disable(true);
       return;
     }
@@ -86,6 +88,7 @@ class CameraPanel {
     this.#build(...found);
     await this.#look();
     this.#disable(!this.#isOpen());
+    this.element.classList.remove("unread");
   }
 
   #build(capabilities, controls) {

@@ -301,7 +301,7 @@ function start() {
   );
   for (const line of aways.children) statuses.guard(line, "camera", line.dataset.camera);
   const keys = el("p", { class: "hint keys" }, "Arrow keys go from shot to shot, Enter opens, Space selects on a box (with Shift a range), Ctrl+A selects all, Delete deletes.");
-  place.append(tabs, el("div", { class: "panel bar" }, aways, choosing, room), el("div", { class: "panel bar selecting" }, selection), summary, grid.element, moreButton, keys);
+  place.append(tabs, el("div", { class: "panel bar" }, aways, choosing), el("div", { class: "panel bar selecting" }, selection), room, summary, grid.element, moreButton, keys);
   new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && attempt(more), { rootMargin: "400px" }).observe(moreButton);
   for (const one of cameras) {
     let wasFresh = false;

@@ -22,8 +22,11 @@ class Focuser {
     this.temperatures = el("div", { class: "temperatures row" });
     this.trouble = el("p", { class: "bad", hidden: true });
     this.channels = el("div", { class: "grid" });
+    this.single = []; // the buttons that stop one channel each
     this.stops = el("div", { class: "row", role: "group", "aria-label": `Stop ${label}` });
     this.fans = el("div", { class: "row", role: "group", "aria-label": "Fans", hidden: true });
+    this.equipment = this.#equipment();
+    this.equipment.hidden = true; // until what stands above it is there
     this.element = el("section", { class: "panel focuser", "aria-label": label, dataset: { focuser: name } },
       el("h2", {}, label),
       el("p", { class: "away", role: "status" }),
@@ -34,10 +37,11 @@ class Focuser {
         el("dt", {}, "Last read"), this.read),
       this.temperatures,
       this.channels,
-      this.#equipment());
+      this.equipment);
     this.#drawStops([]);
     statuses.watch("focuser", name, (wire, fresh) => this.#show(wire.status, fresh));
     statuses.guard(this.element, "focuser", name);
+    statuses.addEventListener("happening", ({ detail }) => this.#hear(detail));
   }
 
   /** Stop a channel, or (null) all. Tried whatever this page thinks of the daemon. */
@@ -65,6 +69,13 @@ class Focuser {
     const numbers = status.channels.join();
     if (numbers !== this.#numbers) this.#drawChannels(status.channels, numbers);
     for (const card of this.#cards.values()) card.show(status, fresh);
+    this.equipment.hidden = false;
+  }
+
+  /** A move may be over before any status tells of it. */
+  #hear({ source, data }) {
+    const status = statuses.of("focuser", this.name)?.status;
+    if (source === `focuser/${this.name}` && data.job && status) this.#cards.get(data.channel)?.job.follow(data.job, status.boot_id);
   }
 
   #drawChannels(numbers, key) {
@@ -78,11 +89,13 @@ class Focuser {
     if (!may("operator")) return;
     const button = (text, channel) =>
       el("button", { type: "button", class: "danger stop", "aria-label": `${text} of ${this.label}`, on: { click: () => this.stop(channel) } }, text);
-    const several = shown("focuser").length > 1;
-    this.stops.replaceChildren(
-      ...(several ? [el("strong", { class: "stop-name" }, this.label)] : []),
-      ...numbers.map((number) => button(`Stop ${number}`, number)),
-      button("Stop all", null));
+    if (this.stops.children.length === 0) {
+      if (shown("focuser").length > 1) this.stops.append(el("strong", { class: "stop-name" }, this.label));
+      this.stops.append(button("Stop all", null)); // first, and there to stay: no other may come under a finger that is on its way
+    }
+    for (const one of this.single) one.remove();
+    this.single = numbers.map((number) => button(`Stop ${number}`, number));
+    this.stops.append(...this.single);
   }
 
   #showTemperatures(status) {

@@ -28,10 +28,11 @@ class Board {
     this.sensing = el("section", { hidden: true, "aria-label": "Inputs" }, el("h3", {}, "Inputs"), this.inputs);
     this.none = el("p", { hidden: true }, "It has no devices: its configuration names none.");
     this.log = new EventLog(name, label);
+    this.below = el("div", { hidden: true }, this.log.element, this.#equipment()); // until what stands above it is there
     this.element = el("section", { class: "panel board", "aria-label": label, dataset: { gpio: name } },
       el("h2", {}, label, this.state, " ", this.factory),
       el("p", { class: "away", role: "status" }),
-      this.trouble, this.acting, this.sensing, this.none, this.log.element, this.#equipment());
+      this.trouble, this.acting, this.sensing, this.none, this.below);
     this.off = el("button", { type: "button", class: "danger stop", "aria-label": `All off: ${label}`, on: { click: () => this.#allOff() } },
       shown("gpio").length > 1 ? `All off: ${label}` : "All off");
     statuses.watch("gpio", name, (wire, fresh) => this.#show(wire.status, fresh));
@@ -70,6 +71,7 @@ class Board {
     } finally {
       this.#loading = false;
     }
+    this.below.hidden = false;
     const wire = statuses.of("gpio", this.name);
     this.#show(wire.status, statuses.isFresh("gpio", this.name));
   }

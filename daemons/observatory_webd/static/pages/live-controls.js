@@ -58,7 +58,9 @@ class Controls {
     if (now === this.#loaded || this.#loading) return;
     this.#loading = true;
     try {
-      this.#show(await get(pathOf("camera", this.camera, "controls")));
+      const controls = await get(pathOf("camera", this.camera, "controls"));
+      if (this.#controls === null) this.#read(await get(pathOf("camera", this.camera, "metadata"))); // so that no row grows later
+      this.#show(controls);
       this.#loaded = now;
       this.#say(null);
     } catch (error) {

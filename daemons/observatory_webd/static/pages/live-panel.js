@@ -38,23 +38,25 @@ export function cameraPanel({ name, label }, enlarge) {
     "div",
     { class: "live-main" },
     view,
-    progressPanel(camera, label),
     el("div", { class: "live-take" }, take?.buttons, autofocusButton(camera)),
+    progressPanel(camera, label),
     take?.options,
     last.element,
   );
   const focus = section("Autofocus windows", windows.element);
+  focus.classList.add("live-focus");
   camera.on("facts", () => {
     focus.hidden = !windows.possible;
   });
+  // What comes late and is long is last, so that nothing moves that somebody is about to press.
   const side = el(
     "div",
     { class: "live-side" },
-    section("Controls", controlsPanel(name, { label }), ROOMY.matches),
     section("Histogram", histogramPanel(camera, label)),
     section("Metadata of the latest frame", metadataPanel(camera, label)),
-    focus,
     section("Saved settings", setsPanel(name)),
+    section("Controls", controlsPanel(name, { label }), ROOMY.matches),
+    focus,
   );
   const head = el("div", { class: "live-head" }, heading, buttons, picture.states);
   const away = el("p", { class: "away", role: "status", hidden: true });
@@ -134,10 +136,12 @@ function tools(camera, picture, zoom, windows) {
   picture.element.setAttribute("role", "group");
   picture.element.setAttribute("aria-label", "Picture; arrows pan, + and - zoom, 0 shows all of it");
   const offer = () => {
-    fieldset.hidden = !zoom.possible && !windows.possible;
+    const known = camera.controls !== null;
+    fieldset.classList.toggle("live-reserved", !known);
+    fieldset.hidden = known && !zoom.possible && !windows.possible;
     for (const choice of choices) {
       const { kind } = choice.dataset;
-      choice.hidden = (kind === "windows" && !windows.possible) || (["zoom", "pan"].includes(kind) && !zoom.possible);
+      choice.hidden = known && ((kind === "windows" && !windows.possible) || (["zoom", "pan"].includes(kind) && !zoom.possible));
     }
   };
   camera.on("facts", offer);

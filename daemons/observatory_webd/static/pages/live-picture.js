@@ -26,6 +26,8 @@ export class Picture {
     this.#state = el("span", { class: "live-state", role: "status" });
     this.#age = el("span", { "aria-hidden": "true" });
     this.#numbers = el("span", { class: "quiet-text live-numbers" });
+    const ratio = kept(camera.name);
+    if (ratio !== null) this.element.style.setProperty("--ratio", ratio);
     this.states = el("p", { class: "live-states" }, this.#state, this.#age, this.#numbers);
     this.#view = new LiveView(this.#canvas, { camera: camera.name });
     this.#view.addEventListener("state", () => this.#tell());
@@ -46,7 +48,10 @@ export class Picture {
 
   #shape() {
     const ratio = (this.#canvas.width / this.#canvas.height).toFixed(4);
-    if (this.element.style.getPropertyValue("--ratio") !== ratio) this.element.style.setProperty("--ratio", ratio);
+    if (this.element.style.getPropertyValue("--ratio") !== ratio) {
+      this.element.style.setProperty("--ratio", ratio);
+      keep(this.#camera.name, ratio);
+    }
     this.element.dataset.frames = this.#view.frames;
   }
 
@@ -60,6 +65,23 @@ export class Picture {
     const numbers = state === "live" ? `${framesPerSecond} frames/s, delay ${latency}, ${CODECS[codec]}` : "";
     // why a daemon that is away sends nothing is said elsewhere
     setText(this.#numbers, waits && reason && this.#camera.fresh ? reason : numbers);
+  }
+}
+
+/** The shape of a camera's last picture in this browser, so that the next one has its room before it comes. */
+function kept(name) {
+  try {
+    return localStorage.getItem(`ratio ${name}`);
+  } catch {
+    return null; // a browser may keep nothing
+  }
+}
+
+function keep(name, ratio) {
+  try {
+    localStorage.setItem(`ratio ${name}`, ratio);
+  } catch {
+    // then the page moves once
   }
 }
 

@@ -46,7 +46,9 @@ export function takePanel(camera, label, taken) {
   };
   const stop = button("Stop recording", () => attempt(post(camera.path("video", "stop"))), "danger");
   camera.on("facts", () => {
-    raw.hidden = !camera.can("raw");
+    const known = camera.capabilities !== null;
+    raw.classList.toggle("live-reserved", !known);
+    raw.hidden = known && !camera.can("raw");
     options.withRaw.hidden = !camera.can("raw");
   });
   camera.on("status", () => {

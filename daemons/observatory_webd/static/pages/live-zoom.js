@@ -108,8 +108,9 @@ export class Zoom extends EventTarget {
   #update() {
     const { whole } = this.#camera;
     const known = whole !== null && this.crop !== null;
-    this.element.hidden = whole === null;
-    this.#factor.textContent = known ? `${zoomOf(this.crop, whole).toFixed(2)}×` : "zoom unknown";
+    this.element.hidden = this.#camera.controls !== null && whole === null;
+    this.element.classList.toggle("live-reserved", this.#camera.controls === null);
+    this.#factor.textContent = known ? `${zoomOf(this.crop, whole).toFixed(2)}×` : whole === null ? "" : "zoom unknown";
     this.#factor.title = known ? `[${this.crop.join(", ")}] of the sensor, in pixels` : "";
     if (!this.#buttons) return;
     const atWhole = known && isWhole(this.crop, whole) && !this.#sending;
