@@ -218,7 +218,7 @@ def test_a_daemon_that_restarts_under_a_move_leaves_its_end_unknown(tmp_path: Pa
         gpiod.kill()
         gpiod.start()
         _, error = mover.communicate(timeout=40)
-        assert mover.returncode == 42
+        assert mover.returncode == 42, error
         assert "(filter.rotate)" in error and "not known" in error
         assert re.search(r"^   Position \S+ UNCERTAIN$", gpiod.gpio("filter").stdout, re.MULTILINE)
         assert re.search(r"^filter .* UNCERTAIN", gpiod.gpio("status").stdout, re.MULTILINE)

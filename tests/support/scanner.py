@@ -67,9 +67,12 @@ class Publisher:
 
 
 class Scanner:
-    """Speaks every 125 ms until it is closed; its clock is this machine's since the boot, and an offset."""
+    """Speaks every 125 ms until it is closed; its clock is this machine's since the boot, and an offset.
 
-    def __init__(self, port: int = 0, offset_ns: int = 5_000_000_000, lidar: bool = True) -> None:
+    That is two hours: set back by one, its time stays above zero on a machine that has just been booted.
+    """
+
+    def __init__(self, port: int = 0, offset_ns: int = 7_200_000_000_000, lidar: bool = True) -> None:
         self._publisher = Publisher(port)
         self._said: dict[str, str] = {"mode": "IDLE", "continousScanDirectory": "", "stopScanDirectory": ""}
         self._offset_ns = offset_ns
