@@ -15,6 +15,8 @@ class FreezingDisk:
     """Mounted in a mount namespace that goes with the process that holds it, as a SmallDisk is."""
 
     def __init__(self, folder: Path, size_mib: int = 64) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("needs root, to mount a disk that can be frozen")
         image, self._mount_point = folder / "disk.img", folder / "disk"
         self._mount_point.mkdir()
         with image.open("wb") as file:
