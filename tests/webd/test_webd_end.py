@@ -40,7 +40,6 @@ def test_to_close_the_store_waits_for_no_writer(tmp_path: Path, machine_lag: Any
             connection.execute("DELETE FROM settings")
             writes.set()
             assert may_end.wait(30)
-        connection.close()
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -52,6 +51,10 @@ def test_to_close_the_store_waits_for_no_writer(tmp_path: Path, machine_lag: Any
     finally:
         may_end.set()
         writer.join(10)
+        for thread in threading.enumerate():
+            if thread.name == "store-end":  # which had to wait for the writer, and closes what it used
+                thread.join(10)
+                assert not thread.is_alive()
 
 
 #: For LD_PRELOAD: from when the file named in SLOW_FROM is there, a sync takes 25 s.

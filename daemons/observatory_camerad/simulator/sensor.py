@@ -89,9 +89,13 @@ class Sensor:
             dither = self._tiles.uniform(rates.shape, np.random.default_rng(self._seed))
             levels = self._poisson.levels(np.minimum(electrons, np.float32(MOST_ELECTRONS)), dither)
             electrons = flat[brighter]
-        spread = np.sqrt(electrons + np.float32(config.read_noise_electrons**2)) * scale
-        mean = electrons * scale + np.float32(config.black_level)
-        return _Exposure(rates, exposure_s, gain, levels, brighter, mean, spread)
+        # In place: with memory that is taken anew for each step this would take twice as long.
+        spread = electrons + np.float32(config.read_noise_electrons**2)
+        np.sqrt(spread, out=spread)
+        spread *= scale
+        electrons *= scale
+        electrons += np.float32(config.black_level)
+        return _Exposure(rates, exposure_s, gain, levels, brighter, electrons, spread)
 
     def _read_out(self, exposure: _Exposure, generator: np.random.Generator) -> np.ndarray:
         import cv2
