@@ -113,7 +113,6 @@ class Captures:
 
         shot = Shot(cases, taken, outcome.failed, wish.at_ns, lambda: self._writer.has_room, at_boot_ns=wish.at_boot_ns)
         self._worker.take(shot)
-        self._writer.expect()
         return shot
 
     def _take(self, wish: Wish, cases: tuple[UseCase, ...], frame: Frame, instrument: Instrument) -> Taken:

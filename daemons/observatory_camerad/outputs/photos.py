@@ -6,12 +6,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from observatory_camerad.outputs import encoding
 from observatory_camerad.outputs.files import FileStore, free_stem, save
 from observatory_common.errors import CommandFailed, ObservatoryError
 
@@ -51,8 +49,6 @@ class PhotoWriter:
     def __init__(self, files: FileStore) -> None:
         self._files = files
         self._taken: queue.Queue[tuple[Taken, Outcome] | None] = queue.Queue(MOST_WAITING)
-        self._expected = threading.Event()
-        self._closing = False
         self._thread = threading.Thread(target=self._run, name="camerad-photos", daemon=True)
 
     @property
@@ -71,8 +67,6 @@ class PhotoWriter:
 
     def close(self, deadline_s: float) -> None:
         """Write what waits, and end."""
-        self._closing = True
-        self._expected.set()
         try:
             self._taken.put(None, timeout=deadline_s)
         except queue.Full:
@@ -81,23 +75,14 @@ class PhotoWriter:
         if self._thread.is_alive():
             log.error("the disk does not answer: what waits to be written is lost")
 
-    def expect(self) -> None:
-        """A photo is on its way: the first has the libraries loaded meanwhile, which nobody needs before."""
-        self._expected.set()
-
     def add(self, taken: Taken, outcome: Outcome) -> None:
         """Called in the camera's thread: never waits."""
-        self._expected.set()
         try:
             self._taken.put_nowait((taken, outcome))
         except queue.Full:
             outcome.failed(CommandFailed(f"{MOST_WAITING} photos wait already to be written"))
 
     def _run(self) -> None:
-        self._expected.wait()
-        if not self._closing:
-            with suppress(ImportError):  # each photo that needs it says so
-                encoding.prepare()
         while (waiting := self._taken.get()) is not None:
             taken, outcome = waiting
             try:
