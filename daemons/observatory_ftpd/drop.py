@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from observatory_common.errors import CommandFailed, InvalidConfig, NoRoom
-from observatory_common.storage import write_atomic
+from observatory_common.storage import sync_folder, write_atomic
 from observatory_ftpd.names import OWN_NAMES, is_own, photo_number
 
 log = logging.getLogger("ftpd")
@@ -289,11 +289,7 @@ class Drop:
     def _sync_folder(self) -> str | None:
         """Have its names outlive a loss of power; why they may not, since what has its name is there all the same."""
         try:
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(self.folder)
         except OSError as error:
             log.error("the folder %s cannot be synced: %s", self.folder, error.strerror)
             return error.strerror

@@ -23,7 +23,7 @@ from observatory_camerad.outputs.names import FilePattern, checked_folder
 from observatory_common.arguments import shown
 from observatory_common.errors import CommandFailed, InvalidArgument, NoRoom
 from observatory_common.framed import Framed
-from observatory_common.storage import StateCorrupt, StateFile, write_atomic
+from observatory_common.storage import StateCorrupt, StateFile, sync_folder, write_atomic
 
 __all__ = ["COMPANIONS", "FileStore", "Group", "NoRoom", "free_stem", "save", "tidy"]
 
@@ -223,7 +223,7 @@ class FileStore:
                     continue
                 deleted.append(name)
                 freed += size
-            disk.sync_folder(self._folder)
+            sync_folder(self._folder)
         return {"deleted": deleted, "bytes": freed}
 
     # the number, and what a crash left

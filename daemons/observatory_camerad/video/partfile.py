@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from observatory_common.errors import CommandFailed
+from observatory_common.storage import sync_folder
 
 _SYNC_EVERY_BYTES = 4 << 20
 _LONGEST_BOX_HEADER = 16
@@ -207,8 +208,4 @@ def _boxes(path: Path) -> Iterator[tuple[bytes, int]]:
 
 def _rename(path: Path, final: Path) -> None:
     os.replace(path, final)
-    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(final.parent)
