@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,19 @@ def test_a_sensor_is_full_at_its_full_well_and_never_beyond_its_largest_number()
     full = sensor.expose(np.full((100, 100), 1e9, np.float32), 1.0, 1.0, 1)
     assert full.max() == full.min() == round(SensorConfig().full_well_electrons * 0.25) + 256
     assert sensor.expose(np.full((100, 100), 1e9, np.float32), 1.0, 16.0, 1).min() == 4095
+
+
+@pytest.mark.parametrize("photons", [100.0, 100_000.0])
+def test_the_first_frame_takes_little_memory_beside_its_own(photons: float) -> None:
+    """New memory is slow to get: the first photo after a start would wait for it."""
+    sensor = Sensor(SensorConfig(), seed=1)
+    rates = np.full(SIZE[::-1], photons, np.float32)
+    tracemalloc.start()
+    try:
+        frame = sensor.expose(rates, 0.01, 1.0, 1)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * frame.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_same_seed_and_number_give_the_same_pixels() -> None:

@@ -1,43 +1,46 @@
 """Random numbers that are prepared once, so that a frame's noise costs little more than reading it from memory.
 
-Every frame begins at another place of the tiles. The noise of two frames is then uncorrelated pixel by pixel, and the same
-seed and frame number give the same noise.
+A frame is drawn by bands of rows, which stay in the processor's cache, and every band of every frame begins at another place of
+the tiles. The noise of two frames is then uncorrelated pixel by pixel, and the same seed and frame number give the same noise.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-_TILE = 1 << 22
+_TILE = 1 << 20
+_BAND = 1 << 17
 _BITS = 12
 _PER_ROOT = 32  # levels of the Poisson table for each step of 1 in sqrt(mean): a sixteenth of the scatter apart
 MOST_ELECTRONS = 64.0  # the table's last level
 
 
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a frame, by as many as there is noise for at once."""
+    height, width = shape
+    rows = max(_BAND // width, 1)
+    for first in range(0, height, rows):
+        yield slice(first, min(first + rows, height))
+
+
 class NoiseTiles:
-    """Standard normal numbers, and whole numbers that are uniform in 0 to 4095."""
+    """Standard normal numbers, and whole numbers that are uniform in 0 to 4095, for a band at a time."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._normal: np.ndarray | None = None
-        self._uniform: np.ndarray | None = None
+        self._normal = np.random.default_rng((seed, 1)).standard_normal(_TILE, np.float32)
+        # each number equally often, so that the mean of few electrons is right over a frame
+        self._uniform = np.tile(np.arange(1 << _BITS, dtype=np.uint16), _TILE >> _BITS)
+        np.random.default_rng((seed, 2)).shuffle(self._uniform)
 
     def normal(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """float32, to be read only."""
-        if math.prod(shape) >= _TILE:
-            return generator.standard_normal(shape, np.float32)
-        if self._normal is None:
-            self._normal = np.random.default_rng((self._seed, 1)).standard_normal(_TILE, np.float32)
         return _cut(self._normal, shape, generator)
 
     def uniform(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """uint16, to be read only."""
-        if math.prod(shape) >= _TILE:
-            return generator.integers(0, 1 << _BITS, shape, np.uint16)
-        if self._uniform is None:
-            self._uniform = np.random.default_rng((self._seed, 2)).integers(0, 1 << _BITS, _TILE, np.uint16)
         return _cut(self._uniform, shape, generator)
 
 
@@ -64,7 +67,7 @@ class PoissonTable:
         self._numbers = np.concatenate(rows)
 
     def levels(self, means: np.ndarray, dither: np.ndarray) -> np.ndarray:
-        """For each mean (0 to 64, float32) the level above or below it, int32, so that the mean is kept over many pixels.
+        """For each mean (0 to 64, float32) the level above or below it, uint16, so that the mean is kept over many pixels.
 
         `dither` has a uniform whole number, 0 to 4095, for each pixel.
         """
@@ -73,13 +76,14 @@ class PoissonTable:
         np.floor(below, out=below)
         between = (means * np.float32(_PER_ROOT**2) - below * below) / (2 * below + 1)
         below += between * (1 << _BITS) > dither
-        levels: np.ndarray = below.astype(np.int32)
-        np.clip(levels, 0, len(self._numbers) // (1 << _BITS) - 1, out=levels)
-        levels <<= _BITS
+        levels: np.ndarray = below.astype(np.uint16)
+        np.minimum(levels, np.uint16(len(self._numbers) // (1 << _BITS) - 1), out=levels)
         return levels
 
     def draw(self, levels: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """A number (uint8) for each pixel's level, by `uniform` whole numbers of 0 to 4095."""
-        places: np.ndarray = np.add(levels, uniform, dtype=np.int32)
+        places = levels.astype(np.int32)
+        places <<= _BITS
+        places += uniform
         drawn: np.ndarray = np.take(self._numbers, places, mode="clip")
         return drawn

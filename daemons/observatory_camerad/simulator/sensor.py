@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from observatory_camerad.simulator.noise import MOST_ELECTRONS, NoiseTiles, PoissonTable
+from observatory_camerad.simulator.noise import MOST_ELECTRONS, NoiseTiles, PoissonTable, bands
 
 _FEW_ELECTRONS = 32.0  # if the median pixel has more, the normal approximation's lack of skew is not seen
 _SPARSE = 17, 13  # odd, so that a sample of the pixels has every colour
@@ -32,15 +32,14 @@ class SensorConfig:
 
 @dataclass(frozen=True)
 class _Exposure:
-    """What all frames of the same light, exposure and gain share. Numbers, unless said otherwise."""
+    """What all frames of the same light, exposure and gain share."""
 
     rates: np.ndarray
     exposure_s: float
     gain: float
-    levels: np.ndarray | None  # in the dark: levels of the Poisson table
-    brighter: np.ndarray | None  # in the dark: which pixels are beyond the table; `mean` and `spread` are theirs alone
-    mean: np.ndarray
-    spread: np.ndarray
+    levels: np.ndarray | None  # in the dark: of the Poisson table
+    brighter: np.ndarray  # in the dark: which pixels are beyond the table, and their electrons
+    brighter_electrons: np.ndarray
 
 
 class Sensor:
@@ -51,7 +50,7 @@ class Sensor:
         self.largest = (1 << config.bit_depth) - 1
         self._seed = seed
         self._tiles = NoiseTiles(seed)
-        self._poisson: PoissonTable | None = None
+        self._poisson = PoissonTable()
         self._last: _Exposure | None = None
 
     def expose(self, photons_per_s: np.ndarray, exposure_s: float, analogue_gain: float, number: int) -> np.ndarray:
@@ -73,29 +72,29 @@ class Sensor:
         return self._read_out(piece, np.random.default_rng((self._seed, number, part + 1)))
 
     def _prepare(self, rates: np.ndarray, exposure_s: float, gain: float) -> _Exposure:
+        sample = self._electrons(rates[:: _SPARSE[0], :: _SPARSE[1]], exposure_s, gain)
+        if float(np.median(sample)) >= _FEW_ELECTRONS:
+            return _Exposure(rates, exposure_s, gain, None, np.empty(0, np.intp), np.empty(0, np.float32))
+        generator = np.random.default_rng(self._seed)
+        levels = np.empty(rates.shape, np.uint16)
+        brighter, brighter_electrons = [], []
+        for rows in bands(rates.shape):
+            electrons = self._electrons(rates[rows], exposure_s, gain)
+            beyond = np.flatnonzero(electrons > MOST_ELECTRONS)
+            brighter.append(beyond + rows.start * rates.shape[1])
+            brighter_electrons.append(electrons.reshape(-1)[beyond])
+            np.minimum(electrons, np.float32(MOST_ELECTRONS), out=electrons)
+            levels[rows] = self._poisson.levels(electrons, self._tiles.uniform(electrons.shape, generator))
+        return _Exposure(rates, exposure_s, gain, levels, np.concatenate(brighter), np.concatenate(brighter_electrons))
+
+    def _electrons(self, rates: np.ndarray, exposure_s: float, gain: float) -> np.ndarray:
+        """The mean on each pixel, cut where it is far above what can be read, and no noise reaches down from there."""
         config = self.config
         electrons = rates * np.float32(config.quantum_efficiency * exposure_s)
         electrons += np.float32(config.dark_electrons_per_s * exposure_s)
-        scale = np.float32(config.numbers_per_electron * gain)
-        # Far enough above what can be read to be cut for sure, and small enough for the noise not to reach down from there.
         readable = min(config.full_well_electrons, self.largest / max(config.numbers_per_electron * gain, 1e-9))
         np.minimum(electrons, np.float32(4 * readable + 1000), out=electrons)
-        levels = brighter = None
-        if float(np.median(electrons[:: _SPARSE[0], :: _SPARSE[1]])) < _FEW_ELECTRONS:
-            if self._poisson is None:
-                self._poisson = PoissonTable()
-            flat = electrons.reshape(-1)
-            brighter = np.flatnonzero(flat > MOST_ELECTRONS)
-            dither = self._tiles.uniform(rates.shape, np.random.default_rng(self._seed))
-            levels = self._poisson.levels(np.minimum(electrons, np.float32(MOST_ELECTRONS)), dither)
-            electrons = flat[brighter]
-        # In place: with memory that is taken anew for each step this would take twice as long.
-        spread = electrons + np.float32(config.read_noise_electrons**2)
-        np.sqrt(spread, out=spread)
-        spread *= scale
-        electrons *= scale
-        electrons += np.float32(config.black_level)
-        return _Exposure(rates, exposure_s, gain, levels, brighter, electrons, spread)
+        return electrons
 
     def _read_out(self, exposure: _Exposure, generator: np.random.Generator) -> np.ndarray:
         import cv2
@@ -105,16 +104,25 @@ class Sensor:
         most = int(min(self.largest, round(config.full_well_electrons * scale + config.black_level)))
         numbers = np.empty(exposure.rates.shape, np.uint16)
         sign = 1.0 if generator.integers(2) else -1.0
-        noise = self._tiles.normal(numbers.shape, generator)
-        if exposure.levels is None or exposure.brighter is None:
-            scattered = cv2.multiply(noise, exposure.spread, scale=sign)
-            cv2.add(scattered, exposure.mean, dst=numbers, dtype=cv2.CV_16U)  # rounds, and cuts below 0 and above 65535
-        else:
-            assert self._poisson is not None
-            counts = self._poisson.draw(exposure.levels, self._tiles.uniform(numbers.shape, generator))
-            read_noise = sign * scale * config.read_noise_electrons
-            cv2.addWeighted(counts, scale, noise, read_noise, config.black_level, dst=numbers, dtype=cv2.CV_16U)
-            bright = exposure.mean + generator.standard_normal(len(exposure.mean), np.float32) * exposure.spread
-            numbers.reshape(-1)[exposure.brighter] = np.clip(np.rint(bright), 0, most)
+        for rows in bands(numbers.shape):
+            band = numbers[rows]
+            noise = self._tiles.normal(band.shape, generator)
+            if exposure.levels is None:
+                counts = self._electrons(exposure.rates[rows], exposure.exposure_s, exposure.gain)
+                noise = self._spread(counts) * noise
+                read_noise = sign * scale
+            else:
+                counts = self._poisson.draw(exposure.levels[rows], self._tiles.uniform(band.shape, generator))
+                read_noise = sign * scale * config.read_noise_electrons
+            # rounds, and cuts below 0 and above 65535
+            cv2.addWeighted(counts, scale, noise, read_noise, config.black_level, dst=band, dtype=cv2.CV_16U)
+        bright = exposure.brighter_electrons
+        bright = bright + generator.standard_normal(len(bright), np.float32) * self._spread(bright)
+        numbers.reshape(-1)[exposure.brighter] = np.clip(np.rint(bright * scale + config.black_level), 0, most)
         np.minimum(numbers, np.uint16(most), out=numbers)
         return numbers
+
+    def _spread(self, electrons: np.ndarray) -> np.ndarray:
+        """The standard deviation of what is read out, in electrons."""
+        spread = electrons + np.float32(self.config.read_noise_electrons**2)
+        return np.sqrt(spread, out=spread)
