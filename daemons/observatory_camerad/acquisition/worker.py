@@ -161,7 +161,7 @@ class Worker:
     def close(self, deadline_s: float) -> None:
         """Let go of the camera and end the thread."""
         self._closing.set()
-        self._wake()
+        self._let_go()
         self._thread.join(deadline_s)
         if self._thread.is_alive():
             log.error("the camera's thread did not end within %g s", deadline_s)
@@ -169,7 +169,10 @@ class Worker:
     def want(self, open_it: bool) -> None:
         """Whether the camera is to be open; waits up to 4 s for it."""
         self._wanted = open_it
-        self._wake()
+        if open_it:
+            self._woken.set()
+        else:
+            self._let_go()
         with self._changed:
             self._changed.wait_for(lambda: (self._session is not None) == open_it, 4.0)
 
@@ -203,7 +206,7 @@ class Worker:
             raise NotConnected(f"the camera is not there: {self.last_error or self.state}")
         return session
 
-    def _wake(self) -> None:
+    def _let_go(self) -> None:
         self._woken.set()
         self._driver.interrupt()
 
@@ -309,10 +312,11 @@ class Worker:
 
     def _pause(self, pause_s: float) -> None:
         until = time.monotonic() + pause_s
-        while self._wanted and not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
+        while not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
             self._progress_at = time.monotonic()
             self._inbox.fail(DeviceLost(f"the camera was lost: {self.last_error}"), all_shots=False)  # whose time has come
-            self._woken.wait(min(left_s, _LOOK_EVERY_S))
+            if self._woken.wait(min(left_s, _LOOK_EVERY_S)):
+                return  # somebody has asked for the camera, or to do without it: both perhaps, one right after the other
 
     def _shut(self, session: Session | None) -> None:
         self._session = None
