@@ -174,7 +174,9 @@ def test_what_goes_on_is_seen_and_ended(visit: browsing.Visit, gpiod: gpio_daemo
     assert state_of(gpiod, "wheel")["running"] is None
     # what somebody else has begun
     call(gpiod, "dimmer", "pulse")
-    expect(card(page, "Flat field lamp").get_by_text("Running: pulse")).to_be_visible()
+    dimmer = card(page, "Flat field lamp")
+    expect(dimmer.get_by_text("Running: pulse")).to_be_visible()
+    expect(dimmer.get_by_text(re.compile("begun .* by LocalHost"))).to_be_visible()
     page.get_by_role("button", name="Stop: Flat field lamp").click()
     expect(reading(page, "Flat field lamp")).to_have_text("off")
     assert state_of(gpiod, "dimmer")["running"] is None

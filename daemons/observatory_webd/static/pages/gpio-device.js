@@ -28,17 +28,16 @@ export class DeviceCard {
     this.reading = el("span", { class: "value reading" }, "unknown");
     this.since = el("p", { class: "quiet-text" });
     this.error = el("p", { class: "bad", hidden: true });
-    this.running = el("p", { class: "running", hidden: true });
     this.facts = el("dl", { hidden: true });
     this.#job = new JobView("gpio", gpio, {
-      describe: (job) => runs(methodOf(job)),
+      describe: (job) => `Running: ${words(methodOf(job))}`,
       told: (job) => `${capital(words(methodOf(job)))}: ${endOf(job)}`,
     });
     this.element = el("article", { class: "device", "aria-labelledby": title.id, dataset: { device: device.id } },
       title,
       el("p", { class: "kind quiet-text", title: device.description }, kindOf(device)),
       el("p", { class: "now" }, this.swatch, this.reading),
-      this.since, this.error, this.facts, this.running, this.#job.element,
+      this.since, this.error, this.facts, this.#job.element,
       device.methods.length > 0 && may("operator") ? this.#methods() : null);
   }
 
@@ -54,9 +53,7 @@ export class DeviceCard {
     say(this.since, state("since") ? `since ${formatTime(state("since"))}${by ? `, set by ${by}` : ""}` : "since when is unknown");
     this.error.hidden = !state("error");
     say(this.error, state("error") ? `Cannot be used: ${state("error")}` : "");
-    const others = state("running") && !this.#job.running;
-    this.running.hidden = !others;
-    say(this.running, others ? runs(state("running")) : "");
+    if (state("job")) this.#job.follow(state("job"), status.boot_id); // somebody else's, perhaps
     this.#showFacts(state);
     for (const controls of this.controls) controls.disabled = !isKnown(state);
   }
@@ -108,7 +105,6 @@ export class DeviceCard {
   }
 }
 
-const runs = (method) => `Running: ${words(method)}`;
 const methodOf = (job) => job.kind.slice(job.kind.indexOf(".") + 1);
 
 function endOf(job) {
