@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import random
 import signal
 import socket
 import subprocess
@@ -35,12 +38,19 @@ SAMPLE: dict[str, Any] = {
 _SIMULATED = ("firmware", "speed_factor", "simulated_channels", "simulated_probes")
 
 
+_FIRST, _END = 20_000, 32_000  # below those that the kernel gives to connections: none of these may take it before its daemon
+_ports = itertools.cycle(range(_FIRST, _END))
+for _ in range(random.randrange(_END - _FIRST)):  # another run of tests may go on beside this one
+    next(_ports)
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free now."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port that is free now, and was not handed out lately."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((host, port))
+            return port
 
 
 class Daemon(SiteProcess):
