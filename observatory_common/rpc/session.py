@@ -34,7 +34,7 @@ LARGEST_VIEW_REQUEST_BYTES = 64 << 10  # of callers who may only view: a small m
 MOST_IN_A_BATCH = 100
 DAEMON_OBJECT = "Pyro.Daemon"
 
-_PARTING_S = 0.05
+PARTING_S = 0.05  # for a client that is sent away to read why, whatever it has sent meanwhile
 
 log = logging.getLogger("rpc")
 
@@ -51,6 +51,20 @@ class Service:
     def metadata(self) -> dict[str, list[str]]:
         """What a Pyro5 proxy wants to know of the object."""
         return {"methods": sorted(self.gate.members), "oneway": [], "attrs": []}
+
+
+def sent_away(service: Service, caller: Caller, error: ObservatoryError) -> bytes:
+    """What a caller is told whose connection is refused, which is audited. In JSON, which every Pyro5 client can read."""
+    service.gate.refuse(caller, "a connection", error)
+    text = json.dumps(f"{type(error).__name__} (code {int(error.code)}): {error}").encode()
+    name = {message.ERROR_NAME: type(error).__name__.encode()}
+    return message.pack(message.CONNECT_FAIL, 0, 0, message.JSON, text, name)
+
+
+def without_rights(service: Service, caller: Caller) -> InvalidControlIP:
+    """Why nothing at all is read from this caller."""
+    text = f"{CommandStatus.InvalidControlIP.text}: {caller} may not even view {service.object_name}"
+    return InvalidControlIP(text, value=caller.address)
 
 
 class Session:
@@ -70,8 +84,7 @@ class Session:
         Who has no right at all is told so before anything is read.
         """
         if not self.caller.rights:
-            text = f"{CommandStatus.InvalidControlIP.text}: {self.caller} may not even view {self._object_name}"
-            self._part(InvalidControlIP(text, value=self.caller.address))
+            self._part(without_rights(self._service, self.caller))
             return False
         try:
             request = self._stream.receive(LARGEST_HANDSHAKE_BYTES, until - time.monotonic())
@@ -127,16 +140,10 @@ class Session:
         return {"handshake": hello, "meta": metadata}
 
     def _part(self, error: ObservatoryError) -> None:
-        """Say why, and close so that the client can read it whatever it has sent meanwhile.
-
-        In JSON, which every Pyro5 client can read, whatever serializer it has chosen.
-        """
-        self._gate.refuse(self.caller, "a connection", error)
-        text = json.dumps(f"{type(error).__name__} (code {int(error.code)}): {error}").encode()
-        name = {message.ERROR_NAME: type(error).__name__.encode()}
-        until = time.monotonic() + _PARTING_S
+        """Say why, and close so that the client can read it."""
+        until = time.monotonic() + PARTING_S
         try:
-            self._stream.send(message.pack(message.CONNECT_FAIL, 0, 0, message.JSON, text, name), _PARTING_S)
+            self._stream.send(sent_away(self._service, self.caller, error), PARTING_S)
             self._stream.part(LARGEST_HANDSHAKE_BYTES, until)
         except OSError:
             pass  # it did not wait to hear it

@@ -6,23 +6,33 @@ Pyro5 5.17 is used as it is; `_handshake`, `handleRequest` and `clientDisconnect
 from __future__ import annotations
 
 import logging
+import math
 import os
 import selectors
 import socket
 import ssl
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from observatory_common.access import Caller, plain_address
 from observatory_common.errors import CommandStatus
 from observatory_common.rpc.message import BadMessage
-from observatory_common.rpc.session import HANDSHAKE_S, Service, Session
+from observatory_common.rpc.session import (
+    HANDSHAKE_S,
+    LARGEST_HANDSHAKE_BYTES,
+    PARTING_S,
+    Service,
+    Session,
+    sent_away,
+    without_rights,
+)
 
 POOL_SIZE = 200
 MOST_PER_ADDRESS = 100  # connections: one machine cannot shut out the others
+_MOST_PARTING = 256
 _BACKLOG = 1024  # more than a flood sends before it is turned away; a full one delays good callers by a second
 _HOUSEKEEPING_S = 10.0
 _OUT_OF_SOCKETS_PAUSE_S = 0.1
@@ -42,7 +52,7 @@ def _without_pyro_environment() -> Iterator[None]:
 
 
 with _without_pyro_environment():
-    from Pyro5 import config, errors, server, socketutil
+    from Pyro5 import config, errors, server, socketutil, svr_threads
 
 
 def configure_pyro() -> None:
@@ -73,6 +83,9 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
         self._per_address: Counter[str] = Counter()
         self._greeted: set[socketutil.SocketConnection] = set()
         self._changed = threading.Condition()
+        self._parting: deque[tuple[float, socketutil.SocketConnection]] = deque()  # the accept loop's
+        self._give_thread = self.transportServer.pool.process
+        self.transportServer.pool.process = self._admit
         self._wake, self._woken = socket.socketpair()
         self.address: tuple[str, int] = self.sock.getsockname()[:2]
         self._thread = threading.Thread(target=self._accept, name="rpc-accept", daemon=True)
@@ -106,7 +119,9 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
             selector.register(self.sock, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not self._closing.is_set():
-                ready = selector.select(_HOUSEKEEPING_S)
+                wait_s = max(self._parting[0][0] - time.monotonic(), 0.0) if self._parting else _HOUSEKEEPING_S
+                ready = selector.select(wait_s)
+                self._end_parting(time.monotonic())
                 self._service.gate.audit.flush()
                 if not any(key.fileobj is self.sock for key, _ in ready):
                     continue
@@ -117,6 +132,38 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
                         warned_at = time.monotonic()
                         log.error("cannot accept connections for now: %s", error)
                     self._closing.wait(_OUT_OF_SOCKETS_PAUSE_S)
+        self._end_parting(math.inf)
+
+    def _admit(self, job: svr_threads.ClientConnectionJob) -> None:
+        """Give a new connection a thread. Who has no right at all is sent away here: strangers shall take none."""
+        if self._tls is None:
+            try:
+                caller = self._caller_at(plain_address(job.caddr[0]))
+            except ValueError:
+                job.csock.close()
+                return
+            if not caller.rights:
+                self._send_away(job.csock, caller)
+                return
+        self._give_thread(job)
+
+    def _send_away(self, conn: socketutil.SocketConnection, caller: Caller) -> None:
+        try:
+            conn.sock.settimeout(0)
+            conn.sock.sendall(sent_away(self._service, caller, without_rights(self._service, caller)))
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # it did not wait to hear it
+            conn.close()
+            return
+        self._parting.append((time.monotonic() + PARTING_S, conn))
+
+    def _end_parting(self, now: float) -> None:
+        """Close those who have been told why, and have had the time to read it."""
+        while self._parting and (self._parting[0][0] <= now or len(self._parting) > _MOST_PARTING):
+            _, conn = self._parting.popleft()
+            with suppress(OSError):
+                conn.sock.recv(LARGEST_HANDSHAKE_BYTES)  # unread, it would take the answer from the client
+            conn.close()
 
     # called by Pyro5's threads
 

@@ -62,6 +62,12 @@ def test_200_silent_sockets_from_a_denied_address_are_closed_within_100_ms(daemo
     assert max(lives_s) < 0.1 + machine_lag.seconds
 
 
+def test_strangers_take_no_threads(daemon) -> None:
+    before = daemon.vitals.threads()
+    with attacks.silent(target_of(daemon), 150, DENIED):
+        assert daemon.vitals.threads() <= before
+
+
 def test_the_audit_counts_what_it_does_not_write(tmp_path: Path) -> None:
     with fakedaemon.running(tmp_path, machines=MACHINES, control=["Dome"], view=["Guest"]) as daemon:
         attacks.seconds_until_closed(target_of(daemon), DENIED, 50)
@@ -161,8 +167,8 @@ def test_one_way_calls_run_in_the_connections_own_thread(daemon) -> None:
     with target_of(daemon).greeted() as client:
         threads = daemon.vitals.threads()
         payload = msgpack.packb((fakedaemon.OBJECT, "sleep", [0.05], {}))
-        client.send(frame(INVOKE, payload, flags=ONEWAY) * 20)
         began = time.monotonic()
+        client.send(frame(INVOKE, payload, flags=ONEWAY) * 20)
         most = 0
         while time.monotonic() - began < 0.5:
             most = max(most, daemon.vitals.threads())
