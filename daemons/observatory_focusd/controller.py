@@ -87,9 +87,9 @@ class Controller:
             channel
         ]
 
-    def stop(self, channels: Sequence[int]) -> dict[int, Sample]:
-        """Stop these channels, each tried once before any is tried again."""
-        return self._command({n: protocol.stop(n) for n in channels}, lambda s: not s.moving, never)
+    def stop(self, channels: Sequence[int], unheard: Callable[[], None]) -> dict[int, Sample]:
+        """Stop these channels, each tried once before any is tried again; `unheard` is told of each that is not answered."""
+        return self._command({n: protocol.stop(n) for n in channels}, lambda s: not s.moving, never, unheard)
 
     def zero(self, channel: int) -> Sample:
         """Make the present position 0; stops the motor."""
@@ -154,7 +154,11 @@ class Controller:
         return readings if readings is not None and len(readings) == self.channels else None
 
     def _command(
-        self, commands: dict[int, bytes], done: Callable[[Sample], bool], interrupted: Callable[[], bool]
+        self,
+        commands: dict[int, bytes],
+        done: Callable[[Sample], bool],
+        interrupted: Callable[[], bool],
+        unheard: Callable[[], None] = lambda: None,
     ) -> dict[int, Sample]:
         """Send one command per channel until a reading shows each of them done.
 
@@ -170,6 +174,7 @@ class Controller:
                     answer = self._link.exchange(commands[channel], protocol.parse_answer, self._reply_timeout_s, interrupted)
                 except Silence as silence:
                     log.warning("channel %d: %s", channel, silence)
+                    unheard()  # before more is tried: the process may be ended meanwhile
             try:
                 samples = self.read(interrupted)
                 read_back = True

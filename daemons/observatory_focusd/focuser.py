@@ -94,7 +94,8 @@ class Focuser(RemoteDevice):
         """Move a channel to `steps`, or by `steps` from its target if `offset`; answers with a job at once. Moves.
 
         A repeated `request_id` answers with the job it started. Raises InvalidChannel, PositionOutsideLimits, Blocked
-        while the channel moves, Uncertain while its position is (unless `accept_uncertain`), NotConnected.
+        while the channel moves, Uncertain while its position is (unless `accept_uncertain`), NotConnected, Stopped if
+        somebody has stopped the channel before it began.
         """
         wanted = MoveRequest(
             channel=self._channel(channel),
@@ -105,7 +106,7 @@ class Focuser(RemoteDevice):
             accept_uncertain=arguments.flag("accept_uncertain", accept_uncertain),
         )
         job: dict[str, Any] = self._worker.call(
-            lambda controller: self._motion.start(controller, wanted, self._worker.stop_waits)
+            lambda controller: self._motion.start(controller, wanted, self._worker.stop_waits), moves=[wanted.channel]
         )
         return job
 

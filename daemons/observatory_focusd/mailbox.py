@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 
-from observatory_common.errors import TimedOut
+from observatory_common.errors import Stopped, TimedOut
 
 #: How long a request may wait to be begun; then it is not carried out at all.
 _BEGIN_WITHIN_S = 1.2
@@ -17,10 +17,14 @@ _FINISH_WITHIN_S = 3.5
 
 
 class Request:
-    """Work for the worker's thread. `stops` names the channels it stops; such a request overtakes all others."""
+    """Work for the worker's thread. `stops` names the channels it stops; such a request overtakes all others.
 
-    def __init__(self, work: Callable[[], Any], stops: Collection[int] = ()) -> None:
+    `moves` names those it sets in motion: if a stop of one of them comes before it is begun, it is not carried out.
+    """
+
+    def __init__(self, work: Callable[[], Any], stops: Collection[int] = (), moves: Collection[int] = ()) -> None:
         self.stops = frozenset(stops)
+        self.moves = frozenset(moves)
         self._work = work
         self._expires_at = time.monotonic() + _BEGIN_WITHIN_S
         self._lock = threading.Lock()
@@ -76,6 +80,9 @@ class Mailbox:
     def put(self, request: Request) -> None:
         """Add a request and wake the worker."""
         with self._changed:
+            for overtaken in [other for other in self._ordinary if other.moves & request.stops]:
+                self._ordinary.remove(overtaken)
+                overtaken.fail(Stopped("it was stopped before it was begun; nothing was done"))
             (self._urgent if request.stops else self._ordinary).append(request)
             self._changed.notify()
 

@@ -172,7 +172,7 @@ class Motion:
             raise InvalidChannel(f"the controller has no channel {missing[0]}", value=missing[0])
         self.stops_owed.add(channels, by)
         try:
-            samples = controller.stop(channels)
+            samples = controller.stop(channels, self.stops_owed.note)
             self.stops_owed.done(channels)
         except (Silence, CommandFailed) as error:
             raise TimedOut(str(error)) from error
@@ -239,7 +239,7 @@ class Motion:
                 self._finish(axis, "failed", sample.current_steps, early)
         elif time.monotonic() > move.deadline_at:
             self.stops_owed.add([axis.number], "the daemon")
-            stopped = controller.stop([axis.number])[axis.number]
+            stopped = controller.stop([axis.number], self.stops_owed.note)[axis.number]
             self.stops_owed.done([axis.number])
             late = TimedOut(
                 f"channel {axis.number} was stopped at {stopped.current_steps:+d} on the way to {move.target_steps:+d}:"

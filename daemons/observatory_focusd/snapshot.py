@@ -23,9 +23,9 @@ class AxisView:
     expected_end: str | None
 
     @classmethod
-    def of(cls, axis: Axis) -> AxisView:
+    def of(cls, axis: Axis, is_connected: bool) -> AxisView:
         """The view of a channel as it is now."""
-        sample = axis.sample
+        sample = axis.sample if is_connected else None
         job = axis.move.job.to_wire() if axis.move is not None else None
         return cls(
             number=axis.number,

@@ -68,15 +68,15 @@ class Worker:
         """When the worker last showed life, on the monotonic clock."""
         return self._progress_at
 
-    def call(self, work: Callable[[Controller], Any]) -> Any:
+    def call(self, work: Callable[[Controller], Any], moves: Collection[int] = ()) -> Any:
         """Have `work` done with the controller, in the worker's thread, and return its result.
 
         Raises what it raises; NotConnected at once when there is no controller; TimedOut when the worker is busy for
-        too long, and then the work is not done later either.
+        too long, Stopped when a stop of the channels it `moves` comes first, and then it is not done later either.
         """
         if not self.snapshot.connected:
             raise self._not_connected()
-        return self._submit(lambda: work(self._require_controller()))
+        return self._submit(lambda: work(self._require_controller()), moves=moves)
 
     def switch_fans(self, enabled: bool) -> None:
         """Switch the fans. Raises as `call`, and CommandFailed where there are none."""
@@ -130,8 +130,8 @@ class Worker:
         if self._thread.is_alive():
             log.error("the serial worker did not end within %g s", deadline_s)
 
-    def _submit(self, work: Callable[[], Any], stops: Collection[int] = ()) -> Any:
-        request = Request(work, stops)
+    def _submit(self, work: Callable[[], Any], stops: Collection[int] = (), moves: Collection[int] = ()) -> Any:
+        request = Request(work, stops, moves)
         self._mailbox.put(request)
         return request.wait()
 
@@ -141,7 +141,7 @@ class Worker:
         assert motion is not None
         away = "connecting" if self._wanted else "offline"
         state = away if controller is None else "moving" if motion.moving else "idle"
-        samples = [axis.sample for axis in motion.axes if axis.sample is not None]
+        samples = [axis.sample for axis in motion.axes if axis.sample is not None and controller is not None]
         self.snapshot = Snapshot(
             state=state,
             last_error=self._last_error,
@@ -151,7 +151,7 @@ class Worker:
             reading_date=self._reading_date,
             fans_enabled=self._fans,
             temperatures_c=dict(self._temperatures_c),
-            axes=tuple(AxisView.of(axis) for axis in motion.axes),
+            axes=tuple(AxisView.of(axis, controller is not None) for axis in motion.axes),
         )
 
     def _run(self) -> None:
@@ -254,8 +254,11 @@ class Worker:
             self.publish()
             if time.monotonic() >= self._temperatures_at:
                 for name, probe in self._config.temperature_probes.items():
-                    self._temperatures_c[name] = None
-                    self._temperatures_c[name] = controller.read_temperature(probe.address, self._mailbox.waiting)
+                    try:
+                        self._temperatures_c[name] = controller.read_temperature(probe.address, self._mailbox.waiting)
+                    except Silence:
+                        self._temperatures_c[name] = None
+                        raise
                 self._temperatures_at = time.monotonic() + _TEMPERATURE_PERIOD_S
         except Silence as silence:
             self._temperatures_at = time.monotonic() + _TEMPERATURE_PERIOD_S

@@ -84,7 +84,7 @@ def ended_meanwhile(daemon: observatory.Daemon, times: int, seed: int = 3) -> No
     """Equal numbers prove nothing: uncertain, although the controller happens to be right."""
     randomly = random.Random(seed)
     for number in range(times):
-        target = 1000 if number % 2 == 0 else 0
+        target = 3000 if number % 2 == 0 else 0  # long enough to be killed in it
         with daemon.connect() as focuser:
             focuser.set_focus(1, target)
             waiting.until(lambda: truth(daemon)["moving"], 10, "the motor to move")
