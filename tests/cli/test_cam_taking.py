@@ -43,6 +43,17 @@ def exposing(cameras: Cameras, seconds: float) -> None:
     waiting.until(lambda: json.loads(cameras.cam("west", "json").stdout)["exposure_time"] > seconds / 2, 30, "the exposure")
 
 
+def taken_so_far(cameras: Cameras, count: int) -> None:
+    """Wait for so many frames of a sequence; the daemon is asked, as `cam` may start for as long as a frame takes."""
+    with cameras.connect("west") as camera:
+        waiting.until(lambda: camera.report_status()["sequence_frame_count"] == count, 30, f"frame {count}")
+
+
+def photos_begun(cameras: Cameras) -> int:
+    """How many calls for a photo have been accepted."""
+    return (cameras.folder / "log").read_text().count(" what=take_photo ")
+
+
 def shape(path: Path) -> tuple[int, ...]:
     found = cv2.imread(str(path))
     assert found is not None
@@ -95,7 +106,7 @@ def test_a_photo_with_its_raw_frame(cameras: Cameras) -> None:
 
 
 def test_a_photo_at_a_time(cameras: Cameras) -> None:
-    at = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = (datetime.now(UTC) + timedelta(seconds=5)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     terminal = Terminal(cameras, "west", "photo", "--at", at, "--json")
     assert terminal.end() == 0
     result = json.loads(re.search(r"\{.*\}", terminal.output)[0])["result"]
@@ -118,7 +129,7 @@ def test_several_photos_and_no_bar_without_a_terminal(cameras: Cameras) -> None:
 
 def test_a_photo_of_another_between_those_of_a_sequence_is_not_taken_for_one(cameras: Cameras) -> None:
     sequence = cameras.begin("west", "photo", "--count", "3", "--interval", "1")
-    waiting.until(lambda: "Acquiring frame 2" in cameras.cam("west", "status").stdout, 20, "the first frame")
+    taken_so_far(cameras, 1)
     other = cameras.cam("west", "photo").stdout.strip()
     said, _ = sequence.communicate(timeout=30)
     assert other and other not in said.split()
@@ -173,9 +184,10 @@ def test_ctrl_c_at_any_instant_leaves_no_sequence_running(cameras: Cameras) -> N
 
 def test_ctrl_c_gives_a_long_exposure_up(cameras: Cameras) -> None:
     exposing(cameras, 2)
+    before = photos_begun(cameras)
     taker = cameras.begin("west", "photo", "--json")
-    with pytest.raises(Exception, match="timed out"):
-        taker.communicate(timeout=0.5)
+    waiting.until(lambda: photos_begun(cameras) > before, 20, "the exposure to begin")
+    assert taker.poll() is None
     taker.send_signal(signal.SIGINT)
     said, complained = taker.communicate(timeout=30)
     assert (taker.returncode, complained) == (156, "\nno photo was taken\n")
@@ -229,7 +241,7 @@ def test_a_timeout_ends_the_waiting_and_not_the_sequence(cameras: Cameras) -> No
 def test_a_sequence_is_waited_for_over_a_restart_of_its_daemon(tmp_path: Path) -> None:
     cameras = Cameras(tmp_path, ("west",)).start()
     taker = cameras.begin("west", "photo", "--count", "4", "--interval", "1")
-    waiting.until(lambda: "Acquiring frame 3" in cameras.cam("west", "status").stdout, 30, "the second frame")
+    taken_so_far(cameras, 2)
     cameras.processes["west"].kill()
     cameras.processes["west"].wait(10)
     cameras.launch("west")

@@ -43,7 +43,8 @@ def test_status_says_what_multifocusd_said(daemon) -> None:
     assert re.fullmatch(r"Data received \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z:", lines[0])
     assert lines[1:] == ["Channel 1: +000000 steps", "Channel 2: +000000 steps"]
     assert daemon.focus("set", "1", "-30000", "--no-wait").returncode == 0
-    assert re.search(r"^Channel 1: -\d{6} steps \(moving to -030000 steps\)$", daemon.focus("status").stdout, re.MULTILINE)
+    under_way = r"^Channel 1: -\d{6} steps \(moving to -030000 steps\)$"  # the first reading may still be of the start
+    waiting.until(lambda: re.search(under_way, daemon.focus("status").stdout, re.MULTILINE), 10, "the way to be shown")
     assert daemon.focus("stop").returncode == 0
     assert daemon.focus("kill").returncode == 0
     assert re.search(r"^Channel 1: OFFLINE \(last at -\d{6} steps\)$", daemon.focus("status").stdout, re.MULTILINE)

@@ -255,7 +255,14 @@ def test_kill_9_of_run_itself_ends_its_children_too(site: Site) -> None:
         running.see(r"Ctrl-C ends it")
         children = psutil.Process(running.process.pid).children(recursive=True)
         running.process.kill()
-        waiting.until(lambda: not [c for c in children if c.is_running() and c.status() != "zombie"], 15, "the children to end")
+        waiting.until(lambda: not any(map(_lives, children)), 15, "the children to end")
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it has gone between the two questions
+        return False
 
 
 def test_a_bad_config_is_said_and_not_tried_again(site: Site) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from observatory_cli.starting import STOPPED_BY_USER, ended_by_ctrl_c
+
 
 def main() -> None:
     """Run cam with the arguments of the command line; ends the process."""
     try:
-        from observatory_cli.cam.commands import cam
-        from observatory_common.errors import ExitCode
-        from observatory_common.terminal import run
+        with ended_by_ctrl_c():
+            from observatory_cli.cam.commands import cam
+            from observatory_common.errors import ExitCode
+            from observatory_common.terminal import run
 
         sys.exit(run(cam, sys.argv[1:], "cam", {ExitCode.NotReachable: "is its camerad running?"}))
     except KeyboardInterrupt:  # while it was starting
-        sys.exit(156)
+        sys.exit(STOPPED_BY_USER)
