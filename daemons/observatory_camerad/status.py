@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _METADATA = (
     "ExposureTime",
+    "FrameDuration",
     "AnalogueGain",
     "DigitalGain",
     "ColourTemperature",

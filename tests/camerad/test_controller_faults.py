@@ -24,6 +24,8 @@ from observatory_common.rpc.client import RemoteDaemon
 from observatory_common.storage import StateFile
 
 INTERVAL_S = 0.2
+#: What is told of a photo whose frame came too late.
+_LATE = ("not ready at its time", "no frame for it in time")
 
 
 @contextmanager
@@ -49,6 +51,19 @@ def until_state(camera: RemoteDaemon, state: str) -> dict[str, Any]:
 
 def photos(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("photo_*.jpg"))
+
+
+def troubles(camera: RemoteDaemon) -> tuple[list[str], int]:
+    """What the scan told of sticks, and how often it got over that; not of photos that a busy machine has missed."""
+    errors: list[str] = []
+    recovered, since = 0, 0
+    for event in events_named(camera, "scan_failed", "scan_recovered"):
+        if event["name"] == "scan_recovered":
+            recovered += len(errors) > since
+            since = len(errors)
+        elif not any(late in event["data"]["error"] for late in _LATE):
+            errors.append(event["data"]["error"])
+    return errors, recovered
 
 
 def assert_nothing_torn(folder: Path) -> None:
@@ -81,7 +96,10 @@ def test_folders_outside_of_the_roots_are_refused_and_none_is_made(tmp_path: Pat
         waiting.until(lambda: len(photos(root / "new")) > 2, 5, "photos")
         assert until_state(camera, "scanning")["folder"] == str(root / "new")
         scanner.say("SCANNING", "")
-        assert "names no continousScanDirectory" in until_state(camera, "blocked")["reason"]
+        # not at the first "blocked": a busy machine may have missed a photo just then
+        why = "names no continousScanDirectory"
+        waiting.until(lambda: why in (camera.controller_status()["reason"] or ""), 5, why)
+        until_state(camera, "blocked")
         for bad in ("a\nb", "\0", "x" * 5000):
             scanner.say("SCANNING", f"{root}/new/{bad}")
             waiting.until(lambda: "control character" in (camera.controller_status()["reason"] or ""), 5, "the reason")
@@ -135,7 +153,8 @@ def test_a_lidar_that_goes_while_it_scans_is_told(tmp_path: Path) -> None:
         waiting.until(lambda: len(photos(root)) > 2, 5, "photos")
         scanner.lidar(False)
         waiting.until(lambda: "tells no time any more" in (camera.controller_status()["reason"] or ""), 5, "the reason")
-        assert camera.report_status()["controller_state"] == "scanning"
+        # a photo that a busy machine has missed just then would be told for a moment
+        waiting.until(lambda: camera.report_status()["controller_state"] == "scanning", 5, "the scan to go on")
         before = len(photos(root))
         waiting.until(lambda: len(photos(root)) > before + 1, 5, "photos by the clock as it was")
         scanner.lidar(True)
@@ -272,8 +291,8 @@ def test_sticks_that_fail_while_it_scans(tmp_path: Path) -> None:
             goes_on()
             scanner.say("IDLE")
             until_state(camera, "listening")
-            failed = [event["data"]["error"] for event in events_named(camera, "scan_failed")]
-            assert len(failed) >= 4 and len(events_named(camera, "scan_recovered")) == 3
+            failed, recovered = troubles(camera)
+            assert len(failed) >= 4 and recovered == 3, events_named(camera)
             seen = camera.controller_status()
             assert seen["missed"] + seen["failed"] > 0
             assert camera.report_status()["failures_in_a_row"] == 0

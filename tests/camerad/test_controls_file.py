@@ -13,14 +13,11 @@ import msgpack
 import pytest
 import waiting
 from cameras import done, events_named
-from controls_files import KNOWN, Setup, watcher
+from controls_files import KNOWN, Setup
 from scanner import Publisher
 
-from observatory_camerad.config import ControlsFileConfig
 from observatory_camerad.fates import sorted_out
-from observatory_camerad.scanner.controls_file import ControlsFile
 from observatory_camerad.scanner.template import refresh, template
-from observatory_camerad.scanner.test_photos import TestPhotos
 from observatory_common.errors import CommandFailed, InvalidArgument, NotConnected
 
 IN_FORCE = {"FrameDurationLimits": (33333, 33333)}
@@ -225,63 +222,6 @@ def test_the_seeds_example_beside_another_key(setup: Setup) -> None:
         }
         assert report["complete"] and abs(report["in_effect"]["ExposureTime"] - 4000) < 30
         assert camera.report_status()["controls_file_refused"] == camera.controls_file()["report"]["refused"]
-
-
-def test_an_unexpected_error_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    asked: list[int] = []
-
-    def controls() -> Any:
-        asked.append(1)
-        raise RuntimeError("a bug")
-
-    photos = TestPhotos(tmp_path, None, lambda *_: None)
-    watching = ControlsFile(
-        ControlsFileConfig(tmp_path / "c.json", poll_s=0.1), controls, lambda *_: {}, photos, lambda *_: None
-    )
-    watching.start()
-    waiting.until(lambda: len(asked) > 4, 5, "some looks")
-    watching.close(5)
-    assert watching.status()["error"] == "unexpected error: a bug"
-    assert caplog.text.count("Traceback") == 1
-
-
-def test_a_flood_of_commands_takes_a_photo_each_second(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    path.write_text('{"picamera": {"AnalogueGain": 2}}')
-    told: list[Any] = []
-    watching = watcher(path, told, poll_s=30.0, template=False)
-    watching.start()
-    try:
-        waiting.until(lambda: watching.status()["state"] == "applied", 5, "the file")
-        began = time.monotonic()
-        waiting.until(lambda: watching.reload() or time.monotonic() > began + 1.5, 5, "the end of the flood")
-        path.write_text('{"picamera": {"AnalogueGain": 3}}')
-        watching.reload()
-        waiting.until(lambda: told[-2:] == [{"AnalogueGain": 3}, "photo"], 5, "the newest command")
-        assert told.count("photo") <= 1 + (time.monotonic() - began) / 1.0
-    finally:
-        watching.close(5)
-
-
-def test_a_file_that_cannot_be_told_is_applied_once_for_a_command(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    path.write_text('{"picamera": {}}')
-    told: list[Any] = []
-    watching = watcher(path, told, poll_s=0.1, template=False)
-    looks: list[int] = []
-    watching._controls = lambda: looks.append(1) or KNOWN
-    watching._apply = lambda *_: told.append("set") or {"in_effect": {"AnalogueGain": float("inf")}}
-    watching.start()
-    try:
-        waiting.until(lambda: "not JSON compliant" in (watching.status()["error"] or ""), 5, "the error")
-        assert told == ["set"]
-        watching.reload()
-        waiting.until(lambda: len(told) > 1, 5, "the command")
-        before = len(looks)
-        waiting.until(lambda: len(looks) > before + 3, 5, "some looks")
-        assert told == ["set"] * 2
-    finally:
-        watching.close(5)
 
 
 def test_its_template_copied_changes_nothing_but_is_applied(setup: Setup) -> None:

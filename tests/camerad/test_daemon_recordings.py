@@ -54,7 +54,7 @@ def hidden_in(folder: Path) -> list[str]:
 
 def test_a_day_of_a_camera_leaves_each_event_once(camerad: Camerad, machine_lag) -> None:
     with camerad.connect() as camera:
-        assert camera.frame("live", timeout_s=1.0)["number"] > 0  # and nobody looks after that
+        assert camera.frame("live")["number"] > 0  # and nobody looks after that
         looked_at = time.monotonic()
         job = camera.start_video()
         recorded(camera, 0.5)
@@ -72,7 +72,8 @@ def test_a_day_of_a_camera_leaves_each_event_once(camerad: Camerad, machine_lag)
         gaps_s = [after - before for before, after in itertools.pairwise(at_s)]
         assert max(gaps_s) < GAP_S + machine_lag.seconds  # photos cost it nothing
         timed = done(camera, camera.start_video(0.5, format="h264"))
-        assert timed["reason"] == "duration reached" and timed["frames"] == pytest.approx(15, abs=2)
+        assert timed["reason"] == "duration reached"
+        assert timed["frames"] == pytest.approx(15, abs=2 + 30 * machine_lag.seconds)
         beside = json.loads((camerad.output / timed["name"]).with_suffix(".json").read_text())
         assert beside["observatory"]["frames"] == timed["frames"] and beside["ExposureTime"] > 0
         sequence = done(camera, camera.start_sequence(3, 0, "jpg"))
@@ -81,7 +82,7 @@ def test_a_day_of_a_camera_leaves_each_event_once(camerad: Camerad, machine_lag)
         camerad.fault()
         waiting.until(lambda: camera.report_status()["state"] == "idle", 10, "the camera")
         waiting.until(lambda: events_named(camera, "stream_stopped"), 15, "the live view to end")
-        assert time.monotonic() - looked_at > 9.9
+        assert time.monotonic() - looked_at > 9.9 - machine_lag.seconds  # the answer may have come late
         events = events_named(camera)
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         dates = [event["date"] for event in events]

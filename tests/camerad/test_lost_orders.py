@@ -157,6 +157,17 @@ def test_a_sequence_in_whose_middle_the_disk_takes_no_more_pictures_fails(
         disk_answers.set()
 
 
+def test_who_hears_that_a_sequence_has_begun_can_stop_it(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences = running.parts.sequences
+
+    def hear(name: str, _: dict[str, Any]) -> None:
+        if name == "sequence_started":
+            sequences.stop()
+
+    monkeypatch.setattr(sequences, "_on_event", hear)
+    assert running.jobs.wait(running.start_sequence(0), 10)["state"] == "stopped"
+
+
 def test_a_sequence_that_is_stopped_while_its_disk_hangs_ends(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     disk_answers = threading.Event()
     save = running.parts.files.save
@@ -186,6 +197,8 @@ def test_a_disk_that_answers_nothing_keeps_neither_the_sequence_nor_the_status(
     id = running.start_sequence(0)
     waiting.until(lambda: status(parts)["sequence_frame_count"] > 0, 10, "a picture")
     assert status(parts)["disk_silent_s"] is None and status(parts)["free_bytes"] > 0
+    # else, after a slow disk, it might wait for the writer of three pictures, and end for that
+    waiting.until(lambda: parts.writer.waiting == 0, 10, "what is taken to be written")
     hanging_disk.set()
     waiting.until(lambda: status(parts)["disk_silent_s"], 10, "the status to tell it")
     waiting.until(lambda: status(parts)["free_bytes"] is None, 10, "the room not to be known")
@@ -305,7 +318,8 @@ def test_a_camera_that_no_longer_takes_the_configuration_of_the_recording_is_ope
 
     monkeypatch.setattr(SimulatedCamera, "configure", refusing)
     running.fault(error="a short circuit")
-    waiting.until(lambda: worker.last_error == "a short circuit", 10, "the failure")
+    # told before the camera is let go: until then it still counts as idle, in the configuration that was held
+    waiting.until(lambda: worker.last_error == "a short circuit" and worker.session is None, 10, "the failure")
     running.fault()
     running.wait_for_camera()
     assert worker.wanted_configuration != held

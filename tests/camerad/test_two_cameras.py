@@ -50,10 +50,10 @@ def test_two_cameras_fire_together_and_say_how_far_apart(pair: tuple[Camerad, Ca
                 assert datetime.fromisoformat(fact["at"]) == datetime.fromisoformat(at)
                 after_s = (datetime.fromisoformat(fact["exposure_start"]) - datetime.fromisoformat(at)).total_seconds()
                 assert fact["after_at_us"] / 1e6 == pytest.approx(after_s, abs=2e-6)
-                assert abs(after_s) < FRAME_S
+                assert abs(after_s) < FRAME_S + machine_lag.seconds  # who is held up may lose the nearest frame
             offsets_s.append((facts[1]["after_at_us"] - facts[0]["after_at_us"]) / 1e6)
     print("right after left, ms:", *(f"{offset * 1e3:.2f}" for offset in offsets_s))
-    assert max(map(abs, offsets_s)) < FRAME_S
+    assert max(map(abs, offsets_s)) < FRAME_S + machine_lag.seconds
     drift_s = [(offset - offsets_s[0] + FRAME_S / 2) % FRAME_S - FRAME_S / 2 for offset in offsets_s]
     assert max(map(abs, drift_s)) < 0.002 + machine_lag.seconds  # each camera has a grid of its own, and keeps it
 

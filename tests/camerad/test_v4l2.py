@@ -161,7 +161,8 @@ def test_a_library_that_hangs_is_given_up(
     frame(usb)
     fake.block.set()
     began = time.monotonic()
-    waiting.until(lambda: usb.next_request(0.05) is None, 5, "the hang")
+    # longer than a thread that is merely late: one that is still in the read before the hang would end in time
+    waiting.until(lambda: usb.next_request(0.5) is None, 5, "the hang")
     with caplog.at_level(logging.ERROR, "camerad.v4l2"), pytest.raises(DeviceLost, match="does not return"):
         usb.close()
     assert time.monotonic() - began < 3

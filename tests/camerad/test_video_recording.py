@@ -83,7 +83,7 @@ def test_what_is_played_is_what_was_offered(format: str, stream: VideoStream, tm
     assert videos.wrong_colours(last) == {}
     assert colour_tags(result.path) == (6, 1)  # BT.601, limited: players need not guess
     assert result.thumbnail is not None and result.thumbnail[:3] == b"\xff\xd8\xff"
-    assert not stream.wanted
+    waiting.until(lambda: not stream.wanted, 5, "the stream to let go of it")  # whoever waits for it is told first
 
 
 def test_the_finished_file_has_its_index_for_players_that_know_no_fragments(stream: VideoStream, tmp_path: Path) -> None:
@@ -174,6 +174,16 @@ def test_a_new_size_ends_it_cleanly(stream: VideoStream, tmp_path: Path) -> None
     assert result is not None and result.error is None and result.frames == 10
     assert "640" in result.reason
     assert videos.played(tmp_path / "a.mp4")[0] == times(0, 10)
+
+
+def test_one_that_begins_as_the_size_changes_has_the_frames_of_the_new_one(stream: VideoStream, tmp_path: Path) -> None:
+    stream.read(None, 0, 0)  # somebody watches, so the encoder goes on
+    feed(stream, range(5))
+    recording = stream.record(tmp_path / "a.mp4", NO_RESERVE)
+    feed(stream, range(5, 15), width=640)
+    result = result_of(recording)
+    assert result.error is None and result.frames == 10
+    assert videos.played(tmp_path / "a.mp4")[0] == times(5, 15)
 
 
 def test_a_closed_stream_keeps_its_recording(stream: VideoStream, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ class Mjpeg:
 
     def _line(self) -> bytes:
         line = self.file.readline()
-        if not line:
+        if not line.endswith(b"\n"):  # it may end anywhere
             raise EOFError
         return line
 

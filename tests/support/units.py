@@ -40,7 +40,11 @@ def again(machine: booted.Machine, unit: str, old: int, timeout_s: float) -> flo
 @contextmanager
 def frozen(machine: booted.Machine, pid: int, said: str) -> Iterator[None]:
     """A process of which the thread that logged `said` with its number has stopped; skips where there is no ptrace."""
-    (thread,) = re.findall(rf"{said} thread=(\d+)", "\n".join(machine.journal(f"_PID={pid}")))
+
+    def told() -> list[str]:
+        return re.findall(rf"{said} thread=(\d+)", "\n".join(machine.journal(f"_PID={pid}")))
+
+    (thread,) = waiting.until(told, 10, "the number of the thread")
     freezer = subprocess.Popen(machine.command("/usr/bin/python3", "-c", _FREEZE, thread), stdout=subprocess.PIPE, text=True)
     try:
         assert freezer.stdout is not None

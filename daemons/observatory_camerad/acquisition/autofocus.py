@@ -49,11 +49,14 @@ class Autofocus:
         with self._lock:
             if self._job is not None:
                 raise Blocked("the camera is focusing already")
-            self._job = self._jobs.start("autofocus", caller, cancel=self._cancel)
-            self._scanned = False
+            self._scanned = False  # before the camera's thread sees that there is a job
             self._since = time.monotonic()
-            job = self._job
-        self._worker.change(_START)
+            job = self._job = self._jobs.start("autofocus", caller, cancel=self._cancel)
+        try:
+            self._worker.change(_START)
+        except NotConnected as error:  # lost since, and `lost` may have been told before there was a job
+            self._end("lost_device", None, error)
+            raise
         return job
 
     def require_idle(self) -> None:

@@ -116,8 +116,8 @@ class Sequences:
         job = self._jobs.start("sequence", caller, cancel=lambda: run.stop("stopped"), request_id=request_id)
         state = self._journal.state
         assert state is not None
+        self._running = run  # who hears of it can stop it
         self._on_event("sequence_started", {"id": state.id, "limit": state.limit, "taken": state.taken, "job": job.id})
-        self._running = run
         run.start(job)
         return job
 
@@ -221,9 +221,10 @@ class _Run:
         return True
 
     def _left(self, state: SequenceState) -> float:
-        now = self._journal.state
-        taken = now.taken if now is not None else 0
-        return math.inf if state.limit == 0 else state.limit - taken - self._unwritten
+        with self._changed:  # a frame counts once: as not yet written, or as taken
+            now = self._journal.state
+            taken = now.taken if now is not None else 0
+            return math.inf if state.limit == 0 else state.limit - taken - self._unwritten
 
     def _wait_for_slot(self, begun: float, slot: int, interval_s: float) -> int:
         """Shot k is due at begun + k intervals; those that were missed are left out, never caught up with."""
@@ -275,10 +276,11 @@ class _Run:
                 self._changed.wait(left_s)
 
     def _written(self, id: str, name: str, job: Job, captured: threading.Event) -> None:
-        state = self._journal.written(id, name)
+        with self._changed:
+            state = self._journal.written(id, name)
+            self._settled()
         if state is not None and state.limit:
             job.progress(state.taken / state.limit)
-        self._settled()
         captured.set()
 
     def _failed(self, error: ObservatoryError, captured: threading.Event) -> None:

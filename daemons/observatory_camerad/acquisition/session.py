@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -47,7 +48,8 @@ class Session:
         self._consumers = tuple(consumers)
         self._broken: set[Callable[[Frame], None]] = set()
         self._changes: list[tuple[Change, Effect]] = []
-        self._postponed: list[Change] = []
+        self._taken: deque[Change | Reconfiguration] = deque()  # out of the inbox, and not done
+        self._postponed: deque[Change] = deque()
         self._special: Shot | None = None  # the one for which configuration or controls are not the standing ones
         self._special_change: Change | None = None
         self._held = False
@@ -73,6 +75,11 @@ class Session:
         """As it was asked for."""
         return self._wanted
 
+    @property
+    def held(self) -> bool:
+        """Whether no shot may have another configuration."""
+        return self._held
+
     def longest_frame_s(self) -> float:
         """How long the frame under way may take."""
         return max(self.frame_s, self._length.bound_s)
@@ -95,8 +102,9 @@ class Session:
 
     def end(self, error: ObservatoryError, all_shots: bool) -> None:
         """Tell everybody who waits that the camera has gone; `all_shots`: also those for a later time."""
-        for change in [*(change for change, _ in self._changes), *self._postponed]:
-            change.done.set_exception(error)
+        for order in [*(change for change, _ in self._changes), *self._postponed, *self._taken]:
+            if not order.done.done():  # one may have failed half way
+                order.done.set_exception(error)
         self._inbox.fail(error, all_shots)
 
     # frames
@@ -215,9 +223,9 @@ class Session:
         if had_controls:
             values = settled_values(shot.controls, self._settings.controls(), self.capabilities.controls)
             self._send(Change(values, 0))  # older than all: every other shot waits for it
-        postponed, self._postponed = self._postponed, []
-        for change in postponed:
-            self._send(change)
+        while self._postponed:
+            self._send(self._postponed[0])
+            self._postponed.popleft()
 
     def _fits(self, shot: Shot) -> bool:
         return all(satisfied(self._wanted, case) for case in shot.cases)
@@ -236,13 +244,16 @@ class Session:
     # orders
 
     def _obey(self) -> None:
-        for order in self._inbox.orders():
+        self._taken.extend(self._inbox.orders())
+        while self._taken:
+            order = self._taken[0]
             if isinstance(order, Reconfiguration):
                 self._reconfigure(order)
             elif self._special is not None and order.values.keys() & self._special.controls.keys():
                 self._postponed.append(order)  # until that shot is taken
             else:
                 self._send(order)
+            self._taken.popleft()
 
     def _send(self, change: Change) -> None:
         try:

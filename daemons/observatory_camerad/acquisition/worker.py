@@ -219,6 +219,7 @@ class Worker:
             self._woken.clear()
             if not self._wanted:
                 self._lost_at = None
+                self._inbox.fail(DeviceLost("the camera was shut down"), all_shots=True)  # what came in that moment
                 self._woken.wait(_LOOK_EVERY_S)
                 continue
             session: Session | None = None
@@ -287,10 +288,12 @@ class Worker:
     def _arrived(self, session: Session) -> None:
         """Its first frame: only now it is there."""
         self.last_error = None
-        if self._lost_at is not None:
-            self._on_event("camera_back", {"after_s": round(time.monotonic() - self._lost_at, 3)})
-        self._lost_at = None
-        self._session = session
+        lost_at, self._lost_at = self._lost_at, None
+        self._session = session  # who hears of it finds it there
+        if session.held and self._held is None:  # let go while the camera was being opened
+            self._inbox.add_reconfiguration(standing(self._settings.use_cases(), self._transform), held=False)
+        if lost_at is not None:
+            self._on_event("camera_back", {"after_s": round(time.monotonic() - lost_at, 3)})
         log.info("the camera is open: %s", session.capabilities.model)
         with self._changed:
             self._changed.notify_all()
@@ -301,7 +304,9 @@ class Worker:
         self.last_error = str(error)
         if session is None:
             return self._failures.not_there()
-        if self._session is session:
+        was_there = self._session is session
+        self._leave(session)  # who hears of it does not find it there any more
+        if was_there:
             self._lost_at = time.monotonic()
             self._on_event("camera_lost", {"error": self.last_error})
         was_alert = self._failures.alert
@@ -318,8 +323,16 @@ class Worker:
             if self._woken.wait(min(left_s, _LOOK_EVERY_S)):
                 return  # somebody has asked for the camera, or to do without it: both perhaps, one right after the other
 
-    def _shut(self, session: Session | None) -> None:
+    def _leave(self, session: Session | None) -> None:
+        """It is there for nobody any more; what it counted stays."""
+        if session is not None:
+            self._frames = session.frames
+            self._gap_s = session.gap_s if session.gap_s is not None else self._gap_s
         self._session = None
+
+    def _shut(self, session: Session | None) -> None:
+        by_hand = not self._wanted  # as of now: it may be wanted again while it is being closed
+        self._leave(session)
         self._opening = True  # closing may take as long
         self._progress_at = time.monotonic()
         try:
@@ -328,10 +341,8 @@ class Worker:
             log.error("closing the camera: %s", failure)
         self._opening = False
         if session is not None:
-            self._frames = session.frames
-            self._gap_s = session.gap_s if session.gap_s is not None else self._gap_s
-            why = "it was shut down" if not self._wanted else self.last_error or "it was closed"
-            session.end(DeviceLost(f"the camera was lost: {why}"), all_shots=not self._wanted)
+            why = "it was shut down" if by_hand else self.last_error or "it was closed"
+            session.end(DeviceLost(f"the camera was lost: {why}"), all_shots=by_hand)
             self._on_closed(why)
         with self._changed:
             self._changed.notify_all()

@@ -55,6 +55,7 @@ class FrameHub:
         self._changed = threading.Condition(lock)
         self._work = threading.Condition(lock)
         self._offered: tuple[Frame, np.ndarray, str] | None = None
+        self._encoding: Frame | None = None
         self._latest: LiveFrame | None = None
         self._wanted_until = 0.0
         self._closed = False
@@ -85,7 +86,7 @@ class FrameHub:
             was_watched = self.watched
             self._wanted_until = time.monotonic() + timeout_s + _LOOKS_FOR_S
             if not was_watched:
-                self._latest = None  # it is as old as the last viewer
+                self._latest = self._offered = None  # as old as the last viewer; a frame may have been on its way then
                 self._work.notify_all()
             self._changed.wait_for(
                 lambda: self._closed or (self._latest is not None and self._latest.number > number), timeout_s
@@ -97,7 +98,7 @@ class FrameHub:
     def forget(self) -> None:
         """The camera has gone: what was seen last is no live picture any more."""
         with self._changed:
-            self._latest = self._offered = None
+            self._latest = self._offered = self._encoding = None
 
     def close(self, deadline_s: float = 1.0) -> None:
         """Wake everybody who waits, and end."""
@@ -118,8 +119,11 @@ class FrameHub:
                 except CommandFailed as error:
                     log.error("stream %s: %s", self.stream, error)
                     continue
+                live = LiveFrame(frame.number, jpeg, wire.metadata(frame.metadata), self._now())
                 with self._changed:
-                    self._latest = LiveFrame(frame.number, jpeg, wire.metadata(frame.metadata), self._now())
+                    if self._encoding is not frame:  # forgotten meanwhile
+                        continue
+                    self._latest = live
                     self._changed.notify_all()
             self._on_event("stream_stopped", {"stream": self.stream})
 
@@ -138,4 +142,5 @@ class FrameHub:
                     return None
                 self._work.wait(left_s)
             offered, self._offered = self._offered, None
+            self._encoding = offered[0]
             return offered

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from observatory_camerad.outputs.disk import SPARE_BYTES, human
@@ -49,11 +49,9 @@ class Retention:
         return deleted
 
     def _delete_aged(self, oldest_s: float) -> list[str]:
-        deleted: list[str] = []
-        for group in _finished(self._store.groups()[: -self._keep_newest]):
-            if group.modified_s < oldest_s:
-                deleted += self._delete(group, f"older than {self._max_age_s:g} s")
-        return deleted
+        groups = _finished(self._store.groups()[: -self._keep_newest])
+        names = [name for group in groups if group.modified_s < oldest_s for name in group.names]
+        return self._delete(names, f"older than {self._max_age_s:g} s") if names else []
 
     def _make_room(self, wanted_bytes: int) -> list[str]:
         deleted: list[str] = []
@@ -66,7 +64,7 @@ class Retention:
                 if group is None:
                     log.warning("no more files to delete; %s are free, not %s", human(free_bytes), human(wanted_bytes))
                     break
-                deleted += self._delete(group, f"to have {human(wanted_bytes)} free; there were {human(free_bytes)}")
+                deleted += self._delete(group.names, f"to have {human(wanted_bytes)} free; there were {human(free_bytes)}")
                 # Some file systems give the space back later: counting on what they report now would delete too much.
                 free_bytes = max(free_bytes + group.allocated, self._store.free_bytes())
         return deleted
@@ -79,8 +77,8 @@ class Retention:
             self._newest = groups[-self._keep_newest :]
         return self._next.popleft() if self._next else None
 
-    def _delete(self, group: Group, why: str) -> list[str]:
-        deleted: list[str] = self._store.remove(group.names)["deleted"]
+    def _delete(self, names: Iterable[str], why: str) -> list[str]:
+        deleted: list[str] = self._store.remove(names)["deleted"]
         for name in deleted:
             log.info("deleted %s: %s", name, why)
         return deleted

@@ -155,6 +155,9 @@ class ControlsFile:
         if self._config.template and medium is not None:
             self._writings["template"].do(known, lambda path: refresh(path, template(self._config.section, known)))
         reload = self._reload.is_set() and time.monotonic() >= self._reloaded_at + _RELOAD_EVERY_S
+        if reload:
+            self._reload.clear()  # before the file is read: who asks again from here on is heard again
+            self._reloaded_at = time.monotonic()  # at once, that it is not applied without end if it cannot be told
         if identity is None:
             self._gone(reload)
         elif reload or identity != self._done or known != self._applied_to:
@@ -170,7 +173,6 @@ class ControlsFile:
             log.info("there is no controls file %s", self._path)
         self._state, self._error, self._done = "absent", None, None
         if reload:
-            self._reload_done()
             self._photos_error(f"there is no file {self._path} to be read again")
 
     def _read(self, identity: _Identity, known: Mapping[str, ControlInfo], reload: bool) -> None:
@@ -181,27 +183,27 @@ class ControlsFile:
                 self._broken = identity
                 return
             says = str(error).encode(errors="backslashreplace").decode()  # a name in it may hold half a character
-            self._reload_done()
             self._settle(identity, known, self._refusal(says))
             return
         if _identity(self._path) != identity:  # it was changed meanwhile, and is read again
+            self._again(reload)
             return
         try:
             report = self._apply(section, self._config.strict)
         except (Blocked, NotConnected) as error:  # tried again
             self._fail(str(error))
+            self._again(reload)
             return
         except (CommandFailed, InvalidArgument) as error:
             report = self._refusal(str(error))
-        if reload:
-            self._reload_done()  # now, that it is not applied without end if it cannot be told
         self._settle(identity, known, {**self._refusal(None), **report})
         if reload:
             self._photos.take(numbered=True)
 
-    def _reload_done(self) -> None:
-        self._reload.clear()
-        self._reloaded_at = time.monotonic()
+    def _again(self, reload: bool) -> None:
+        """What was asked for is still to be done."""
+        if reload:
+            self._reload.set()
 
     def _section(self) -> dict[str, Any]:
         """Raises InvalidConfig, naming file, line and column."""

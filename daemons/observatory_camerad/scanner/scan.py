@@ -198,19 +198,23 @@ class Scan:
         wish = Wish("photo", self._format, folder=folder, named=named, at_boot_ns=due_ns)
         self._captures.require_room(wish)
         lost: list[ObservatoryError] = []
+        telling = threading.Lock()  # the camera's thread and the writer's may come at the same time
 
         def failed(error: ObservatoryError) -> None:
-            if captured.is_set():
+            with telling:
+                was_captured = captured.is_set()
+                if not was_captured:
+                    lost.append(error)
+                    captured.set()
+            if was_captured:
                 self._fail(error)
                 self._count(failed=1, unwritten=-1)
-            else:
-                lost.append(error)
-                captured.set()
 
         def taken() -> None:
-            if not captured.is_set():  # else it was lost just now
-                self._count(unwritten=1)
-                captured.set()
+            with telling:
+                if not captured.is_set():  # else it was lost just now
+                    self._count(unwritten=1)
+                    captured.set()
 
         shot = self._captures.shoot(wish, Outcome(self._written, failed), taken)
         wanted = self._wait_for_frame(shot, captured, due_ns, order)

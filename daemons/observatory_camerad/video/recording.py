@@ -116,6 +116,11 @@ class Recording:
         return self._ended.is_set()
 
     @property
+    def begun(self) -> bool:
+        """Whether it has a picture."""
+        return self._writer is not None
+
+    @property
     def frames(self) -> int:
         """Frames so far."""
         return len(self._times)

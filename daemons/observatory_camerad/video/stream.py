@@ -255,7 +255,7 @@ class VideoStream:
 
     def _new_stream(self, why: str) -> None:
         log.info("%s: %s", self.name, why)
-        if self._active is not None:
+        if self._active is not None and self._active.begun:  # else it begins with the new one
             self._end(self._active, why)
         self._shut()
 
