@@ -156,8 +156,9 @@ class Applier:
     def _end(self, upload: Upload, outcome: str, error: ObservatoryError | None = None) -> None:
         if outcome == "refused" and error is None:
             error = CommandFailed(f"nothing was applied: {_reasons(upload)}")
+        self.last_error = None if error is None else str(error)  # who reads the report may look at the status next
         self._ledger.report(upload, outcome, error)
-        self.last_error = upload.error
+        self.last_error = upload.error  # or why there is no report
         self._finish(upload, error)
 
     def _supersede(self, upload: Upload) -> None:

@@ -70,18 +70,19 @@ class Intake:
             except OSError as error:
                 raise CommandFailed(f"{self._drop.file_name} cannot be read: {error.strerror}") from error
             section = section_of(raw, self._section)
-            return self._submit(sender, len(raw), section, self._ledger.keep(sender))
+            upload = self._entered(sender, len(raw), section, self._ledger.keep(sender))
+            self._applier.submit(upload)
+            return upload
 
     def _take_config(self, incoming: Incoming, sender: Sender) -> str:
         try:
-            upload = self._replace(incoming, str(sender))
+            self._replace(incoming, sender)
         except InvalidArgument as error:
             self.refused(incoming.name, str(error), sender)
             return f"553 {error}; nothing was changed."
-        self._accepted(incoming, sender, upload)
         return f"226 {incoming.name} goes to the camera; see {self._drop.report_name}.{_caveat(incoming)}"
 
-    def _replace(self, incoming: Incoming, sender: str) -> Upload:
+    def _replace(self, incoming: Incoming, sender: Sender) -> None:
         """Have it replace the configuration before, and applied. Raises InvalidArgument, OSError."""
         sections: list[Mapping[str, Any]] = []
         notes: list[int] = []
@@ -89,7 +90,7 @@ class Intake:
         def check(raw: bytes) -> None:
             sections.append(section_of(raw, self._section))
             # Before the file is there: a crash right after that must not leave it unapplied.
-            notes.append(self._ledger.keep(sender))
+            notes.append(self._ledger.keep(str(sender)))
 
         with self._order:
             try:
@@ -98,13 +99,14 @@ class Intake:
                 for note in notes:
                     self._ledger.done(note)
                 raise
-            return self._submit(sender, incoming.size, sections[0], notes[0])
+            upload = self._entered(str(sender), incoming.size, sections[0], notes[0])
+            self._accepted(incoming, sender, upload)  # before anything that comes of it is told
+            self._applier.submit(upload)
 
-    def _submit(self, sender: str, size: int, section: Mapping[str, Any], note: int) -> Upload:
+    def _entered(self, sender: str, size: int, section: Mapping[str, Any], note: int) -> Upload:
         upload = self._ledger.enter(sender, size, section)
         upload.kept = note
         upload.job = self._jobs.start("config", sender, cancel=lambda: None)
-        self._applier.submit(upload)
         return upload
 
     def _accepted(self, incoming: Incoming, sender: Sender, upload: Upload | None) -> None:

@@ -84,6 +84,7 @@ def test_whoever_waits_for_others_tries_gets_the_turn_or_the_refusal() -> None:
 def test_no_port_but_those_of_the_config_is_opened(start, camera: ftp_camera.FakeCamera, host: str | None) -> None:
     port = observatory.free_port()
     ftpd = start(passive_ports=[port, port], host=host)
+    waiting.until((ftpd.drop / f"{FILE}.default").exists, 20, "the connection to the camera, which is a file too")
     with ftpd.ftp() as one, ftpd.ftp() as other:
         assert one.makepasv()[1] == port
         for command in ("PASV", "EPSV"):

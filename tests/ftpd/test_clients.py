@@ -30,7 +30,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def ftpd(tmp_path: Path, camerad: Camerad, certificate: dict[str, str]) -> Iterator[ftp_daemon.Ftpd]:
     """An ftpd that offers TLS, before the simulated camera."""
     with ftp_daemon.daemon(tmp_path, camerad.port, tls=certificate) as running:
-        waiting.until(lambda: running.status()["camera_reachable"], 20, "the camera")
+        # Which is written when the camera has been reached, under a hidden name first.
+        waiting.until((running.drop / f"{FILE}.default").exists, 20, "the camera's template")
         yield running
 
 

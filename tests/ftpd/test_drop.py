@@ -65,7 +65,8 @@ def test_what_the_camera_refuses_is_in_the_report_with_its_range(ftpd: ftp_daemo
         assert report["outcome"] == "refused" and report["photo"] is None
         assert "expected 1.0 to 16.0" in report["error"]
     assert camera.controls == {"AnalogueGain": 2.0} and len(camera.photos) == 1
-    assert ftpd.status()["last_error"] == report["error"]
+    # The report may be read before the folder is on the disk, which comes before this.
+    waiting.until(lambda: ftpd.status()["last_error"] == report["error"], 10, "the error in the status")
 
 
 def test_strict_applies_nothing_of_a_file_with_one_wrong_key(start, camera: ftp_camera.FakeCamera) -> None:

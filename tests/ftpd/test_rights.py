@@ -203,9 +203,11 @@ def test_checking_a_password_does_not_hold_up_others(start, camera: ftp_camera.F
     with ftpd.ftp() as client, ThreadPoolExecutor(4) as pool:
         guesses = [pool.submit(guess) for _ in range(4)]
         while not all(each.done() for each in guesses):
-            began = time.monotonic()
+            began, before_s = time.monotonic(), ftpd.vitals.waited_s()
             client.voidcmd("NOOP")
-            longest_s = max(longest_s, time.monotonic() - began)
+            took_s = time.monotonic() - began
+            # Others on this machine may have held up the daemon, which the canary in this process does not see.
+            longest_s = max(longest_s, took_s - max(ftpd.vitals.waited_s() - before_s, 0.0))
     assert longest_s < 0.1 + machine_lag.seconds
 
 

@@ -104,9 +104,11 @@ class PlainSession(FTPHandler):  # type: ignore[misc]  # pyftpdlib has no type i
 
     def close(self) -> None:
         """Forget the session."""
-        self._sessions.discard(self)
-        self._forget_upload()
-        super().close()
+        try:
+            self._forget_upload()
+            super().close()
+        finally:
+            self._sessions.discard(self)  # last: who counts the sessions finds nothing of this one any more
 
     def flush_account(self) -> None:
         """Log out."""
