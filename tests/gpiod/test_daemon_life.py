@@ -108,7 +108,8 @@ def test_a_lost_board_is_told_and_comes_back(how: str, tmp_path: Path, machine_l
             elif how == "ended":
                 gpiod.board.close()
             else:
-                gpiod.board.request(fault="silence", seconds=6)
+                # a loss is found out within 3 s, and the first call below may wait 2 s for the opening tried then
+                gpiod.board.request(fault="silence", seconds=8)
             for job in jobs:
                 ended = finished(gpio, job, 10)
                 assert (ended["state"], ended["error"]["code"]) == ("lost_device", 41), ended

@@ -165,7 +165,7 @@ def test_what_goes_wrong_while_a_device_is_looked_after_is_forgotten_once_it_is_
     factory = MockFactory(pin_class=MockPWMPin)
     monkeypatch.setattr("observatory_gpiod.rig.factories.make", lambda *_: factory)
     monkeypatch.setattr("observatory_gpiod.rig._SYSFS_PWM", None)
-    monkeypatch.setattr("observatory_gpiod.rig.RETRY_S", 0.2)
+    monkeypatch.setattr("observatory_gpiod.rig.RETRY_S", 0.5)  # the pulses would end at the next look
     rig = Rig(config, Hooks(), lambda _: None, "test")
     rig.start()
     try:
@@ -218,7 +218,7 @@ def test_stop_switches_off_although_what_runs_does_not_end(bench: Bench, monkeyp
 
 def test_a_duration_ends_although_the_line_refuses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     device = bench.open("LED")
-    task = device.call("on", {"duration": 0.1})
+    task = device.call("on", {"duration": 0.5})  # the line refuses before it is over
     assert task is not None
     failures = refuse(bench.pin(4), monkeypatch, 3)
     task.join(5)
@@ -229,7 +229,7 @@ def test_a_duration_ends_although_the_line_refuses(bench: Bench, monkeypatch: py
 
 def test_the_next_call_ends_what_is_left_of_a_failed_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     device = bench.open("LED")
-    task = device.call("on", {"duration": 0.05})
+    task = device.call("on", {"duration": 0.5})  # the line refuses before it is over
     assert task is not None
     refuse(bench.pin(4), monkeypatch, 2)
     task.join(5)
@@ -310,7 +310,7 @@ def test_the_end_tries_again_and_at_last_lets_go(refusals: int, function: str, t
 
 def test_a_job_ends_although_the_line_refuses(tmp_path: Path) -> None:
     with gpio_daemon.daemon(tmp_path, [{"id": "lamp", "type": "LED", "pin": LAMP}]) as gpiod, gpiod.connect() as gpio:
-        job = gpio.invoke("call", "lamp", "on", {"duration": 0.3})
+        job = gpio.invoke("call", "lamp", "on", {"duration": 1})  # the line refuses before it is over
         gpiod.board.request(fault="refuse_write", pin=LAMP, count=2)
         assert finished(gpio, job)["state"] == "failed"
         gpiod.board.until_level(LAMP, 0)

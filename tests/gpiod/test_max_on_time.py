@@ -29,18 +29,32 @@ def test_max_on_time_switches_off_and_says_so(bench: Bench, machine_lag: Any) ->
     assert device.state()["off_in_s"] is None
 
 
-def test_max_on_time_holds_through_calls_that_keep_it_on(bench: Bench) -> None:
-    device = bench.open("PWMLED", max_on_time=0.2)
+def test_max_on_time_holds_through_calls_that_keep_it_on(bench: Bench, machine_lag: Any) -> None:
+    device = bench.open("PWMLED", max_on_time=0.5)
     bench.clear()
     device.call("on", {})
-    until_s = time.monotonic() + 0.15
+    until_s = time.monotonic() + 0.3  # a call after the deadline would be a new one
     while time.monotonic() < until_s:
         device.call("value", {"value": 0.5})
         device.call("blink", {"on_time": 10})
     waiting.until(lambda: "auto_off" in bench.names(), 5, "auto_off")
     assert device.state()["running"] is None and not device.state()["active"]
     first_on = history(bench.pin(4))[1:]
-    assert sum(seconds for seconds, _ in first_on[1:]) == pytest.approx(0.2, abs=TOLERANCE)
+    assert sum(seconds for seconds, _ in first_on[1:]) == pytest.approx(0.5, abs=TOLERANCE + machine_lag.seconds)
+
+
+def test_who_switches_off_and_on_as_the_time_ends_has_the_whole_time_again(bench: Bench) -> None:
+    device = bench.open("LED", max_on_time=0.5)
+    bench.clear()
+    device.call("on", {})
+    with device._calls:  # a call goes on as the time ends
+        waiting.until(lambda: device.state()["off_in_s"] == 0, 5, "the end of the time")
+        device.call("off", {})
+        device.call("on", {})
+        on_s = time.monotonic()
+    waiting.until(lambda: "auto_off" in bench.names(), 5, "auto_off")
+    assert time.monotonic() - on_s >= 0.5
+    assert bench.names().count("changed") == 4 and bench.names()[-1] == "auto_off"
 
 
 def test_max_on_time_holds_although_the_call_raised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,15 +80,15 @@ def test_max_on_time_holds_although_the_call_raised(bench: Bench, monkeypatch: p
 @pytest.mark.parametrize("start", ["on", "keep"])
 def test_max_on_time_counts_from_the_start(start: str, bench: Bench) -> None:
     bench.pin(4).drive_high()
-    device = bench.open("OutputDevice", on_start=start, max_on_time=0.1)
+    device = bench.open("OutputDevice", on_start=start, max_on_time=0.5)
     assert device.state()["value"] == 1
     waiting.until(lambda: bench.pin(4).state == 0, 5, "auto-off")
     waiting.until(lambda: "auto_off" in bench.names(), 5, "the event")
 
 
 def test_blinking_is_no_longer_on_than_a_blink(bench: Bench) -> None:
-    device = bench.open("LED", max_on_time=0.15)
-    ended(device.call("blink", {"on_time": 0.05, "off_time": 0.05, "n": 6}))
+    device = bench.open("LED", max_on_time=0.5)  # far longer than a blink, and shorter than all of them
+    ended(device.call("blink", {"on_time": 0.05, "off_time": 0.05, "n": 12}))
     assert "auto_off" not in bench.names()
 
 

@@ -228,8 +228,10 @@ class Output(Device):
 
     def _switch_off(self) -> None:
         """What max_on_time does, in its own thread; a call that waits meanwhile is a new one, and done."""
-        if self._end_off("auto_off"):
-            self._emit("auto_off", {"after_s": self.config.max_on_time_s})
+        with self._calls:  # whoever had it may have switched off, and on again with a deadline of its own
+            is_due = self._auto_off is not None and self._auto_off.remaining_s == 0
+            if is_due and self._end_off("auto_off"):
+                self._emit("auto_off", {"after_s": self.config.max_on_time_s})
 
     def _not_switched_off(self, error: BaseException) -> None:
         self._emit("auto_off_failed", {"error": f"{type(error).__name__}: {error}"})
