@@ -75,13 +75,14 @@ class Lane:
 
     def _run(self) -> None:
         while True:
+            idle = False
             try:
                 task = self._tasks.get(timeout=_IDLE_S)
             except queue.Empty:
-                task = None
+                task, idle = None, True
             if task is None:
                 with self._lock:
-                    if not self._closed and not self._tasks.empty():
+                    if idle and not self._tasks.empty():
                         continue  # something came in the last moment
                     self._threads.discard(threading.current_thread())
                     return

@@ -210,6 +210,28 @@ test("a lost connection is made again, later each time, and at once after a good
   assert.equal(world.sockets.length, before + 1);
 });
 
+test("who knows that the camera is back has it tried at once, once", () => {
+  const world = new World();
+  const view = world.view();
+  view.retry();
+  assert.equal(world.sockets.length, 0);
+  view.start();
+  for (let count = 0; count < 8; count += 1) {
+    world.socket.lose("the camera has gone");
+    world.pass(20000);
+  }
+  world.socket.lose("the camera has gone");
+  const before = world.sockets.length;
+  view.retry();
+  view.retry();
+  assert.equal(world.sockets.length, before + 1);
+  world.pass(10000);
+  assert.equal(world.sockets.length, before + 1);
+  world.socket.lose();
+  world.pass(700);
+  assert.equal(world.sockets.length, before + 2);
+});
+
 test("a server that is silent is given up", () => {
   const world = new World();
   const view = world.view();

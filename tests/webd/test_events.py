@@ -199,10 +199,8 @@ def test_a_silent_daemon_holds_up_nobody_else(rig: webd.Rig, administrator: webd
     try:
         answers: list[httpx.Response] = []
 
-        def ask() -> None:
-            with rig.web.browser() as browser:
-                browser.cookies, browser.headers["X-CSRF-Token"] = administrator.cookies, administrator.headers["X-CSRF-Token"]
-                answers.append(browser.post("/api/v1/focusers/focus1/confirm", json={"channel": 1}))
+        def ask() -> None:  # of one client: to make 30 may take longer than webd needs to miss the daemon
+            answers.append(administrator.post("/api/v1/focusers/focus1/confirm", json={"channel": 1}))
 
         threads = [threading.Thread(target=ask) for _ in range(30)]
         for thread in threads:

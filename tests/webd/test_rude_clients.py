@@ -262,7 +262,7 @@ def _connections(port: int) -> list[Any]:
 
 
 def test_who_takes_slowly_is_served_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "TAKEN_WITHIN_S", 1.0)
+    monkeypatch.setattr(protocol, "TAKEN_WITHIN_S", 2.0)  # more than a busy machine holds us up; all of it takes longer
     with _serving() as server, socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.settimeout(10)
@@ -271,12 +271,12 @@ def test_who_takes_slowly_is_served_to_the_end(monkeypatch: pytest.MonkeyPatch) 
         taken, never = bytearray(), threading.Event()
         while piece := sock.recv(200_000):
             taken += piece
-            never.wait(0.001)  # a slow reader: the kernel tells of room only now and then
+            never.wait(0.002)  # a slow reader: the kernel tells of room only now and then
     assert taken.endswith(b"0\r\n\r\n") and taken.count(b"x") >= 8_000_000
 
 
 def test_who_takes_nothing_over_tls_is_given_up_and_who_does_is_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(protocol, "TAKEN_WITHIN_S", 0.5)
+    monkeypatch.setattr(protocol, "TAKEN_WITHIN_S", 2.0)  # more than a busy machine holds up who takes
     tls = _made_certificate(tmp_path)
     trust = ssl.create_default_context(cafile=str(tls.certificate))
     get = b"GET / HTTP/1.1\r\nHost: x\r\n"

@@ -131,7 +131,7 @@ def test_one_fetch_however_many_look(server: StreamServer, camerad: Camerad) -> 
             client.part()
         for live in sockets:
             live.message()
-        before, frames = server.relays.to_wire(), _frames(camerad)
+        frames, before = _frames(camerad), server.relays.to_wire()  # what is made meanwhile counts as made
         waiting.until(lambda: _frames(camerad) >= frames + 60, 20, "60 frames")
         after, made = server.relays.to_wire(), _frames(camerad) - frames
         connections = _connections_to(camerad.port)
@@ -148,13 +148,13 @@ def _connections_to(port: int) -> int:
     return sum(bool(one.raddr) and one.raddr.port == port and one.status == "ESTABLISHED" for one in found)
 
 
-def test_the_last_who_leaves_stops_it(server: StreamServer, camerad: Camerad) -> None:
+def test_the_last_who_leaves_stops_it(server: StreamServer, camerad: Camerad, machine_lag: Any) -> None:
     with Mjpeg(server.port) as client, Mjpeg(server.port) as other:
         client.part()
         other.part()
     left_at = time.monotonic()
     waiting.until(lambda: server.relays.to_wire() == [], 5, "the fetch to end")
-    assert time.monotonic() - left_at < 2
+    assert time.monotonic() - left_at < 2 + machine_lag.seconds
     with camerad.connect() as camera:
         assert "lores" in camera.report_status()["watched"]
         waiting.until(lambda: camera.report_status()["watched"] == [], 15, "the encoder to end")
@@ -170,7 +170,7 @@ def test_page_loaded_again_keeps_the_fetch(server: StreamServer) -> None:
     assert relay["items"] < 60
 
 
-def test_stalled_clients_cost_nobody_anything(server: StreamServer) -> None:
+def test_stalled_clients_cost_nobody_anything(server: StreamServer, machine_lag: Any) -> None:
     with ExitStack() as stack:
         healthy = stack.enter_context(Mjpeg(server.port))
         alone = rate(healthy.part, 2.0)
@@ -178,7 +178,7 @@ def test_stalled_clients_cost_nobody_anything(server: StreamServer) -> None:
         path = "/api/v1/cameras/cam/streams/live/ws"
         stalled += [stack.enter_context(LiveSocket(server.port, path, receive_buffer=4096)).sock for _ in range(10)]
         waiting.until(lambda: server.relays.to_wire()[0]["viewers"] == 21, 5, "all to look")
-        assert rate(healthy.part, 3.0) > 0.9 * alone
+        assert rate(healthy.part, 3.0) > 0.9 * alone * (1 - machine_lag.seconds / 3.0)
         assert server.relays.to_wire()[0]["skipped"] > 0
 
         def dropped() -> bool:
@@ -208,7 +208,7 @@ class LargePictures:
 
 def test_a_slow_client_that_takes_all_the_time_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its link is never idle, so there is always something that it has not taken."""
-    monkeypatch.setattr("observatory_webd.streams.relay.STALLED_S", 1.0)
+    monkeypatch.setattr("observatory_webd.streams.relay.STALLED_S", 2.0)  # more than a busy machine holds us up
     with StreamServer({"cam": LargePictures}) as server, Mjpeg(server.port, receive_buffer=8192) as client:
         until = time.monotonic() + 5.0
         taken = 0

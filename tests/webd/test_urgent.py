@@ -31,7 +31,7 @@ def call(browser: webd.Browser, method: str) -> httpx.Response:
 def is_full(browser: webd.Browser) -> bool:
     try:
         return "calls to answer already" in browser.post(f"{DEVICES}/lamp/toggle", json={"arguments": {}}, timeout=0.5).text
-    except httpx.ReadTimeout:
+    except httpx.TimeoutException:
         return False  # it had still room
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import waiting
 import webd
 
 from observatory_webd.store.database import Store
@@ -22,12 +23,18 @@ def test_after_a_good_end_one_file_holds_all(tmp_path: Path) -> None:
     WebSettings(store).set("active", "cam1")
     assert (tmp_path / "a.sqlite-wal").stat().st_size
     store.close()
+    waiting.until(lambda: not _ending(), 30, "a slow disk, which `close` does not wait for")
     assert not (tmp_path / "a.sqlite-wal").stat().st_size
     copy = Store(tmp_path / "b.sqlite")
     shutil.copy(tmp_path / "a.sqlite", copy.path)
     copy.open()
     assert WebSettings(copy).get("active") == "cam1"
     copy.close()
+
+
+def _ending() -> list[threading.Thread]:
+    """The threads that close stores."""
+    return [thread for thread in threading.enumerate() if thread.name == "store-end"]
 
 
 def test_to_close_the_store_waits_for_no_writer(tmp_path: Path, machine_lag: Any) -> None:
@@ -51,10 +58,9 @@ def test_to_close_the_store_waits_for_no_writer(tmp_path: Path, machine_lag: Any
     finally:
         may_end.set()
         writer.join(10)
-        for thread in threading.enumerate():
-            if thread.name == "store-end":  # which had to wait for the writer, and closes what it used
-                thread.join(10)
-                assert not thread.is_alive()
+        for thread in _ending():  # which had to wait for the writer, and closes what it used
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 #: For LD_PRELOAD: from when the file named in SLOW_FROM is there, a sync takes 25 s.

@@ -46,6 +46,7 @@ class Fetcher:
         self._deliver = deliver
         self._lock = threading.Lock()
         self._wanted = False
+        self._anew = False
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
@@ -58,7 +59,7 @@ class Fetcher:
     def want(self) -> None:
         """Fetch from now on. Waits for nothing."""
         with self._lock:
-            self._wanted = True
+            self._wanted = self._anew = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"webd-{self._name}", daemon=True)
                 self._thread.start()
@@ -93,6 +94,9 @@ class Fetcher:
                 if not self._wanted:
                     return
                 self._wake.clear()
+                anew, self._anew = self._anew, False
+            if anew:  # whoever wants it has forgotten what came before, and gets it once more
+                source = self._make_source()
             taken = threading.Event()
             try:
                 items, lives = source.next(camera)

@@ -40,8 +40,9 @@ class Source(ABC):
             self._seen_at = now
             return items, True
         status = camera.invoke("report_status", timeout_s=_ANSWERED_S)
-        exposure_s = float(status.get("exposure_time") or 0.0)
-        return [], status.get("state") in _EXPOSING and now - self._seen_at <= 2 * exposure_s + HELD_S
+        frame_s = max(float(status.get("exposure_time") or 0.0), float(status.get("FrameDuration") or 0.0) / 1e6)
+        # A fetch that was held to its end is no sign of life of a camera that takes less for a frame.
+        return [], status.get("state") in _EXPOSING and now - self._seen_at <= 2 * frame_s + HELD_S / 2
 
     @abstractmethod
     def _fetch(self, camera: RemoteDaemon) -> list[Item]:

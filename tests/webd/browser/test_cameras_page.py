@@ -128,6 +128,7 @@ def test_a_use_case_has_controls_of_its_own(visit: browsing.Visit, cam1: Any) ->
     photo.get_by_label("Brightness", exact=True).fill("0.25")
     photo.get_by_role("button", name="Save").click()
     waiting.until(lambda: cam1.use_cases()["photo"]["controls"] == {"Brightness": 0.25}, 15, "the control")
+    expect(page.locator("#notes")).to_contain_text("photo of cam1 is")  # Save is disabled before the answer is there too
     expect(photo.get_by_role("button", name="Save")).to_be_disabled()
     photo.get_by_role("button", name="Remove Brightness").click()
     photo.get_by_role("button", name="Save").click()

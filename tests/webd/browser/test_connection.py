@@ -69,6 +69,7 @@ def test_a_login_anew_in_another_tab_goes_on_here(visit: browsing.Visit, site: w
     page, tab = person.go("/gpio"), person.open()
     lamp = page.get_by_role("article", name="lamp")
     tab.goto("/account")
+    expect(tab.get_by_role("region", name="You")).to_contain_text("operator")  # what it asks has its answer
     change = {"present": webd.PASSWORD, "new": OTHER_PASSWORD}
     assert tab.evaluate(POST, ["/password", change]) == 200
     with page.expect_response(lambda answer: answer.request.method == "POST" and answer.ok):

@@ -104,6 +104,7 @@ def test_who_was_sent_to_the_login_comes_back(come: browsing.Visit, web: webd.We
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{web.url}/system?x=1")
     page.get_by_role("link", name="Log out").click()
+    expect(page.get_by_role("link", name="Stay")).to_be_visible()
     person.check_accessible()
     page.get_by_role("link", name="Stay").click()
     expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
@@ -111,6 +112,7 @@ def test_who_was_sent_to_the_login_comes_back(come: browsing.Visit, web: webd.We
     other.goto("/logout")
     other.get_by_role("button", name="Log out").click()
     expect(other.get_by_role("heading", name="Log in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()  # by itself; that would cut a goto off
     page.goto("/system")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 

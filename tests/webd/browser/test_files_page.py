@@ -198,6 +198,7 @@ def test_pictures_are_compared_with_joint_zoom(visit: browsing.Visit, site: webd
     pick(page, *names)
     page.get_by_role("button", name="Compare").click()
     is_loaded(page, "dialog[open] .stage img")
+    waiting.until(lambda: all(transforms(page)), 10, "both pictures to be placed")  # each is once it has all come
     before = transforms(page)
     assert len(before) == 2 and before[0] == before[1]
     page.get_by_role("button", name="+", exact=True).click()

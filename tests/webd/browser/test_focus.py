@@ -87,6 +87,11 @@ def status_of(daemon: observatory.Daemon) -> dict[str, Any]:
         return remote.report_status()
 
 
+def signed(steps: int) -> str:
+    """A position as the page writes it."""
+    return f"{steps:+d}" if steps else "0"
+
+
 def stands(daemon: observatory.Daemon, number: int = 1) -> int:
     """Where a channel stands; waits for it to stand."""
     waiting.until(lambda: status_of(daemon)[f"moving_{number}"] is False, 20, "the motor to stand")
@@ -101,7 +106,7 @@ def test_a_move_with_its_progress_and_its_end(visit: browsing.Visit, focuser: ob
     expect(card.get_by_text("confirmed", exact=True)).to_be_visible()
     start = stands(focuser)
     card.get_by_role("button", name="+1000 steps", exact=True).click()
-    expect(card.get_by_text(f"to +{start + 1000}")).to_be_visible()
+    expect(card.get_by_text(f"Moving to +{start + 1000}")).to_be_visible()
     expect(card.get_by_text(re.compile(r"^[1-9]\d? %, to end at .* for anna \("))).to_be_visible()
     assert 0 < card.get_by_role("progressbar").evaluate("bar => bar.value") < 1
     expect(card.get_by_label("Move to")).to_be_disabled()
@@ -123,7 +128,7 @@ def test_a_stop_stops_short_of_the_target(visit: browsing.Visit, focuser: observ
     card = channel(page)
     target = FAR if stands(focuser) < 0 else -FAR
     move_to(card, target)
-    expect(card.get_by_text(f"to {target:+d}")).to_be_visible()
+    expect(card.get_by_text(f"Moving to {target:+d}")).to_be_visible()  # the range ends with "to +20000" too
     waiting.until(lambda: status_of(focuser)["moving_1"], 10, "the motor to move")
     match by:
         case "all":
@@ -137,7 +142,7 @@ def test_a_stop_stops_short_of_the_target(visit: browsing.Visit, focuser: observ
     expect(card.get_by_text(f"on the way to {target:+d}")).to_be_visible()
     at = stands(focuser)
     assert abs(at) < FAR
-    expect(card.locator(".position")).to_have_text(f"{at:+d}" if at else "0")
+    expect(card.locator(".position")).to_have_text(signed(at))
     assert status_of(focuser)["position_state_1"] == "confirmed"
 
 
@@ -167,16 +172,16 @@ def test_a_move_from_a_shell_is_seen_and_disturbs_no_typing(visit: browsing.Visi
     page = visit().go("/focus")
     card = channel(page)
     card.get_by_label("Move to").fill("123")
-    start = stands(focuser)
-    shell = focuser.start_focus("offset", "1", "400")
+    target = stands(focuser) + 1200  # a way of seconds: what is seen of it is looked for once a second
+    shell = focuser.start_focus("offset", "1", "1200")
     try:
-        expect(card.get_by_text(f"to {start + 400:+d}")).to_be_visible()
+        expect(card.get_by_text(f"Moving to {signed(target)}")).to_be_visible()
         expect(card.get_by_text("begun")).to_contain_text("by LocalHost")
-        expect(card.get_by_text(f"Arrived at {start + 400:+d}")).to_be_visible()
+        expect(card.get_by_text(f"Arrived at {signed(target)}")).to_be_visible()
     finally:
         shell.communicate(timeout=30)
     expect(card.get_by_label("Move to")).to_have_value("123")
-    assert stands(focuser) == start + 400
+    assert stands(focuser) == target
 
 
 def test_an_answer_that_is_lost_moves_once_however_often_it_is_tried(
@@ -200,12 +205,12 @@ def test_an_answer_that_is_lost_moves_once_however_often_it_is_tried(
     page.route("**/move", lose)
     card.get_by_role("button", name="+100 steps", exact=True).click()
     page.get_by_role("button", name="Try again").click()
-    expect(card.get_by_text(f"Arrived at {start + 100:+d}")).to_be_visible()
+    expect(card.get_by_text(f"Arrived at {signed(start + 100)}")).to_be_visible()
     assert stands(focuser) == start + 100
     assert len(asked) == 2
     assert asked[0] == asked[1]
     card.get_by_role("button", name="-100 steps", exact=True).click()
-    expect(card.get_by_text(f"Arrived at {start:+d}" if start else "Arrived at 0")).to_be_visible()
+    expect(card.get_by_text(f"Arrived at {signed(start)}")).to_be_visible()
     assert asked[2]["request_id"] != asked[0]["request_id"]
 
 
@@ -294,7 +299,7 @@ def test_two_people_see_the_same(visit: browsing.Visit, focuser: observatory.Dae
     expect(panel(there_page).get_by_text("you may look")).to_be_visible()
     here.get_by_role("button", name="+100 steps", exact=True).click()
     for card in (here, there):
-        expect(card.get_by_text(f"Arrived at {start + 100:+d}")).to_be_visible()
+        expect(card.get_by_text(f"Arrived at {signed(start + 100)}")).to_be_visible()
     assert there_page.get_by_role("button", name=re.compile("Stop|Move|Cancel|Initialize|Fans")).count() == 0
     assert there_page.locator("main input").count() == 0
     there_page.keyboard.press("Escape")

@@ -6,6 +6,8 @@ import { isStill, useToken } from "./session.js";
 export const ROOT = "/api/v1";
 const WITHIN_MS = 30000;
 const TOKEN_HEADER = "X-CSRF-Token";
+const SESSION = "/session";
+const RENEWED_WITHIN_MS = 500;
 
 export class Problem extends Error {
   constructor(status, content) {
@@ -54,6 +56,9 @@ async function call(path, options) {
     if (signal?.aborted) throw error;
     if (answer.ok) throw new Problem(0, { detail: "the answer broke off" });
   }
+  if (answer.status === 401 && again && path !== SESSION && (await renewedSoon())) {
+    return call(path, { ...options, again: false }); // it was refused before it did anything
+  }
   if (answer.status === 401) {
     const here = location.pathname + location.search;
     location.assign(`/login?next=${encodeURIComponent(here)}`);
@@ -65,9 +70,15 @@ async function call(path, options) {
   return content;
 }
 
+/** As below, when this browser has the new login's cookie: the old login ends a moment before. */
+async function renewedSoon() {
+  await new Promise((resolve) => setTimeout(resolve, RENEWED_WITHIN_MS));
+  return renewed();
+}
+
 /** Somebody has logged in anew in another tab, or changed the password: whether this page may go on, with that login's token. */
 async function renewed() {
-  const session = await get("/session");
+  const session = await get(SESSION);
   if (!isStill(session)) return false;
   useToken(session.csrf_token);
   return true;

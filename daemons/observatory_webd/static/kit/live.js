@@ -103,13 +103,25 @@ export class LiveView extends EventTarget {
     this.#connect();
   }
 
+  /** Try again now, if the next try is waited for: there is reason to think that it will succeed. */
+  retry() {
+    if (this.state === "stopped" || this.#socket !== null) return;
+    this.#endTimers();
+    this.#failures = 0;
+    this.#connect();
+  }
+
   stop() {
     if (this.state === "stopped") return;
     this.#environment.clearInterval(this.#lookTimer);
-    for (const timer of this.#timers) this.#environment.clearTimeout(timer);
-    this.#timers.clear();
+    this.#endTimers();
     this.#hangUp();
     this.#enter("stopped");
+  }
+
+  #endTimers() {
+    for (const timer of this.#timers) this.#environment.clearTimeout(timer);
+    this.#timers.clear();
   }
 
   #now() {

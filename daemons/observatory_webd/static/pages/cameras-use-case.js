@@ -141,11 +141,13 @@ export class UseCaseForm {
     }
     this.#clear();
     this.#save.disabled = true;
+    const sent = JSON.stringify(this.#values());
     try {
       const cases = await post(pathOf("camera", this.#camera, "use-cases", this.#name), { values });
       const [width, height] = cases[this.#name].size;
       this.#told = cases[this.#name];
-      this.#begin();
+      if (JSON.stringify(this.#values()) === sent) this.#begin();
+      else this.#base = plain(this.#told); // what was typed meanwhile stays
       note(`${this.#name} of ${this.#camera} is ${width} × ${height} ${cases[this.#name].format} now.`);
       this.#onSaved(cases);
     } catch (error) {

@@ -24,6 +24,7 @@ class CameraPanel {
   #running = "";
   #run = ""; // of the daemon, and its camera: another one may be able to do other things
   #loading = false;
+  #looks = 0;
   #reset = el("button", { type: "button", class: "second", on: { click: () => this.#askReset() } }, "Back to the configuration ...");
 
   constructor({ name, label }) {
@@ -111,9 +112,10 @@ class CameraPanel {
   /** Ask what the use cases are. */
   async #look() {
     if (!this.#isOpen() || this.#forms.size === 0) return;
+    const look = (this.#looks += 1);
     const asked = ["use-cases", "settings"].map((what) => get(pathOf("camera", this.#name, what)));
     const found = await Promise.all(asked).catch(() => null); // if the camera has gone the status says so
-    if (!found) return;
+    if (!found || look !== this.#looks) return; // a later one is newer, whichever is answered first
     const [cases, settings] = found;
     for (const [name, form] of this.#forms) form.show(cases[name] ?? null, name in settings.use_cases);
     this.#reset.disabled = !settings.changed;

@@ -19,6 +19,7 @@ export class ChannelCard {
   #number;
   #status = null;
   #pressed = null;
+  #held = false; // whether moves were disabled when last looked at
 
   constructor(focuser, number) {
     this.#focuser = focuser;
@@ -99,8 +100,11 @@ export class ChannelCard {
     this.wanted.max = this.#of("limit_max_steps");
     this.range.textContent = `From ${steps(this.#of("limit_min_steps"))} to ${steps(this.#of("limit_max_steps"))}`;
     this.#allowOffsets();
-    if (!this.moves.disabled && this.#pressed && document.activeElement === document.body) this.#pressed.focus();
-    if (!this.moves.disabled) this.#pressed = null;
+    if (this.#held && !this.moves.disabled) { // a status of before the move ends nothing
+      if (document.activeElement === document.body) this.#pressed?.focus();
+      this.#pressed = null;
+    }
+    this.#held = this.moves.disabled;
   }
 
   #allowOffsets() {
@@ -158,7 +162,10 @@ export class ChannelCard {
           this.accept.checked = false;
           this.job.follow(job.id, job.boot_id);
         },
-        onRefusal: (problem) => this.#refuse(problem.detail),
+        onRefusal: (problem) => {
+          this.#pressed = null;
+          this.#refuse(problem.detail);
+        },
       });
   }
 

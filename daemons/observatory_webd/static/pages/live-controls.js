@@ -26,6 +26,7 @@ class Controls {
   #definitions = null;
   #loaded = null;
   #loading = false;
+  #answers = 0; // to what was set here: what was read while one came may be older
   #sender = new Sender();
 
   constructor(camera, label) {
@@ -57,9 +58,11 @@ class Controls {
     const now = [boot_id, model, state === "offline", settings_revision].join(" ");
     if (now === this.#loaded || this.#loading) return;
     this.#loading = true;
+    const answers = this.#answers;
     try {
       const controls = await get(pathOf("camera", this.camera, "controls"));
       if (this.#controls === null) this.#read(await get(pathOf("camera", this.camera, "metadata"))); // so that no row grows later
+      if (answers !== this.#answers) return; // the next status has them read again
       this.#show(controls);
       this.#loaded = now;
       this.#say(null);
@@ -147,6 +150,8 @@ class Controls {
 
   async #call([path, body]) {
     const answer = await post(pathOf("camera", this.camera, path), body);
+    this.#answers += 1;
+    this.#loaded = null; // what others have set meanwhile is read with the next status
     const seen = Object.entries(answer.in_effect ?? {}).filter(([, value]) => value !== null);
     for (const [name, value] of Object.entries(answer.controls)) {
       if (this.#controls[name]) this.#controls[name].value = value;

@@ -17,6 +17,7 @@ export class Picture {
   #age;
   #numbers;
   #seen = false;
+  #wasUsable = false;
 
   constructor(camera, label) {
     this.#camera = camera;
@@ -32,6 +33,10 @@ export class Picture {
     this.#view = new LiveView(this.#canvas, { camera: camera.name });
     this.#view.addEventListener("state", () => this.#tell());
     this.#view.addEventListener("frame", () => this.#shape());
+    camera.on("status", () => {
+      if (camera.usable && !this.#wasUsable) this.#view.retry(); // it is back: the next try is not waited for
+      this.#wasUsable = camera.usable;
+    });
     watchSeen(this.element, (seen) => {
       this.#seen = seen;
       if (seen) this.#view.start();
