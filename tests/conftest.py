@@ -7,9 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import psutil
 import pytest
 import waiting
+
+hypothesis.settings.register_profile(
+    "busy",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a machine may do something else for a while
+)
+hypothesis.settings.load_profile("busy")
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and so would be all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
