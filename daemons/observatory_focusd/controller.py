@@ -88,7 +88,7 @@ class Controller:
         ]
 
     def stop(self, channels: Sequence[int], unheard: Callable[[], None]) -> dict[int, Sample]:
-        """Stop these channels, each tried once before any is tried again; `unheard` is told of each that is not answered."""
+        """Stop these channels, each tried once before any is tried again; `unheard` is told if any is not answered."""
         return self._command({n: protocol.stop(n) for n in channels}, lambda s: not s.moving, never, unheard)
 
     def zero(self, channel: int) -> Sample:
@@ -169,12 +169,15 @@ class Controller:
         answer: bytes | None = None
         for _ in range(_ATTEMPTS):
             read_back = False  # what was seen before this attempt tells nothing of what it does
+            silent = False
             for channel in commands.keys() - shown.keys():
                 try:
                     answer = self._link.exchange(commands[channel], protocol.parse_answer, self._reply_timeout_s, interrupted)
                 except Silence as silence:
                     log.warning("channel %d: %s", channel, silence)
-                    unheard()  # before more is tried: the process may be ended meanwhile
+                    silent = True
+            if silent:
+                unheard()  # before more is tried, for the process may be ended meanwhile, but after the other channel
             try:
                 samples = self.read(interrupted)
                 read_back = True

@@ -134,13 +134,14 @@ class Motion:
             if self._journal.accepted_before_restart(wanted.request_id):
                 why = "was accepted before the daemon restarted and is not carried out again"
                 raise Uncertain(f"request {wanted.request_id} {why}; channel {axis.number} is {axis.position_state}")
-            known = self._jobs.with_request(wanted.request_id)
-            if known is not None:
+            if (known := self._jobs.with_request(wanted.request_id)) is not None:
                 return known.to_wire()
         if self.stops_owed:  # an older one must not end this move later
             self.repeat_stops(controller)
         if controller.may_have_restarted:  # judge the other channel's move before this one hides the traces
             self.observe(controller, interrupted)
+        if interrupted():  # by a stop that may have been seen to just now, as an older one: nothing is begun after it
+            raise Overtaken
         sample = axis.reading
         axis.require_rest()
         if not axis.confirmed and not wanted.accept_uncertain:
@@ -159,8 +160,7 @@ class Motion:
         try:
             self._begin_leg(controller, axis, wanted.request_id, interrupted)
         except Overtaken:
-            # The stop that overtook follows at once. If it is another channel's, this one is stopped too: whether it
-            # moves is not known, and the line is too slow to ask first.
+            # The stop follows at once. If it is another channel's, this one is stopped too: to ask if it moves takes too long.
             self.stops_owed.add([axis.number], _BY_ITSELF)
             axis.sample = replace(sample, target_steps=axis.move.leg_target_steps)
         return job.to_wire()
