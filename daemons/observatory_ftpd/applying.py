@@ -116,10 +116,10 @@ class Applier:
                     self._end(upload, "failed", error)
                     return
                 if upload.outcome != "waiting":
+                    self.last_error = str(error)
                     self._ledger.report(
                         upload, "waiting", f"{error}; tried again until {self._config.retry_for_s:g} s are over"
                     )
-                    self.last_error = str(error)
             except ObservatoryError as error:
                 self._end(upload, "refused" if isinstance(error, InvalidArgument) else "failed", error)
                 return

@@ -1,6 +1,7 @@
 """Pyro5's thread server under our own handshake and requests: sockets, threads, their limits and their end.
 
-Pyro5 5.17 is used as it is; `_handshake`, `handleRequest` and `clientDisconnect` are what its worker threads call.
+Pyro5 5.17 is used as it is; `_handshake`, `handleRequest` and `clientDisconnect` are what its worker threads call, `_admit`
+is what gives a connection to one of them.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ class Transport(server.Daemon):  # type: ignore[misc]  # Pyro5 has no type infor
         self._end_parting(math.inf)
 
     def _admit(self, job: svr_threads.ClientConnectionJob) -> None:
-        """Give a new connection a thread. Who has no right at all is sent away here: strangers shall take none."""
+        """Give a new connection a thread. Who has no right at all is sent away here: strangers take none (with TLS, who
+        somebody is comes out in the thread)."""
         if self._tls is None:
             try:
                 caller = self._caller_at(plain_address(job.caddr[0]))

@@ -13,6 +13,7 @@ from controls_files import KNOWN, watcher
 from observatory_camerad.config import ControlsFileConfig
 from observatory_camerad.scanner.controls_file import ControlsFile
 from observatory_camerad.scanner.test_photos import TestPhotos
+from observatory_common.errors import DeviceLost
 
 
 def test_an_unexpected_error_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,6 +70,29 @@ def test_a_command_that_comes_while_another_is_obeyed_is_obeyed_too(tmp_path: Pa
         waiting.until(lambda: watching.status()["state"] == "applied", 5, "the file")
         watching.reload()
         waiting.until(lambda: told.count("photo") == 2, 10, "both photos")
+    finally:
+        watching.close(5)
+
+
+def test_a_command_is_not_forgotten_when_the_camera_is_lost_as_it_is_obeyed(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"picamera": {"AnalogueGain": 2}}')
+    told: list[Any] = []
+    watching = watcher(path, told, poll_s=0.1, template=False)
+
+    def apply(section: dict[str, Any], strict: bool) -> dict[str, Any]:
+        told.append(section)
+        if len(told) == 2:  # the command's
+            raise DeviceLost("the camera was lost: pulled out")
+        return {"applied": section}
+
+    watching._apply = apply
+    watching.start()
+    try:
+        waiting.until(lambda: watching.status()["state"] == "applied", 5, "the file")
+        watching.reload()
+        waiting.until(lambda: told[-1] == "photo", 10, "its photo")
+        assert watching.status()["error"] is None
     finally:
         watching.close(5)
 

@@ -57,6 +57,8 @@ class Autofocus:
         except NotConnected as error:  # lost since, and `lost` may have been told before there was a job
             self._end("lost_device", None, error)
             raise
+        if job.state != "running":  # it was cancelled, or the camera lost, before it began
+            self._restore(_CANCEL)
         return job
 
     def require_idle(self) -> None:

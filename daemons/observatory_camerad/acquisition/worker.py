@@ -54,6 +54,7 @@ class Worker:
         self._on_event = on_event
         self._on_closed = on_closed
         self._held: Configuration | None = None
+        self._holding = threading.Lock()
         self._inbox = Inbox()
         self._session: Session | None = None
         self._frames = 0
@@ -192,12 +193,13 @@ class Worker:
 
     def reconfigure(self, wanted: Configuration, held: bool = False) -> Reconfiguration:
         """Have another standing configuration; while it is held, no shot may leave it. Raises NotConnected."""
-        if held:
-            self.require()  # without a camera nothing is held, and a hold is let go
-        self._held = wanted if held else None
-        self.require()
-        self.use_cases_refused = None
-        return self._inbox.add_reconfiguration(wanted, held)
+        with self._holding:
+            if held:
+                self.require()  # without a camera nothing is held, and a hold is let go
+            self._held = wanted if held else None
+            self.require()
+            self.use_cases_refused = None
+            return self._inbox.add_reconfiguration(wanted, held)
 
     def require(self) -> Session:
         """What is open now. Raises NotConnected."""
@@ -289,9 +291,10 @@ class Worker:
         """Its first frame: only now it is there."""
         self.last_error = None
         lost_at, self._lost_at = self._lost_at, None
-        self._session = session  # who hears of it finds it there
-        if session.held and self._held is None:  # let go while the camera was being opened
-            self._inbox.add_reconfiguration(standing(self._settings.use_cases(), self._transform), held=False)
+        with self._holding:  # what follows from it comes before any order of who finds the camera there
+            if session.held and self._held is None:  # let go while the camera was being opened
+                self._inbox.add_reconfiguration(standing(self._settings.use_cases(), self._transform), held=False)
+            self._session = session
         if lost_at is not None:
             self._on_event("camera_back", {"after_s": round(time.monotonic() - lost_at, 3)})
         log.info("the camera is open: %s", session.capabilities.model)

@@ -14,6 +14,7 @@ from observatory_camerad.outputs.files import FileStore, Group
 
 log = logging.getLogger("camerad.retention")
 
+_AT_ONCE = 100
 _AHEAD = 1000  # a folder is looked through once for so many deletions
 
 
@@ -51,7 +52,10 @@ class Retention:
     def _delete_aged(self, oldest_s: float) -> list[str]:
         groups = _finished(self._store.groups()[: -self._keep_newest])
         names = [name for group in groups if group.modified_s < oldest_s for name in group.names]
-        return self._delete(names, f"older than {self._max_age_s:g} s") if names else []
+        deleted: list[str] = []
+        for first in range(0, len(names), _AT_ONCE):  # the folder is written once for so many
+            deleted += self._delete(names[first : first + _AT_ONCE], f"older than {self._max_age_s:g} s")
+        return deleted
 
     def _make_room(self, wanted_bytes: int) -> list[str]:
         deleted: list[str] = []

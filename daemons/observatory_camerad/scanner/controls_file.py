@@ -22,7 +22,15 @@ from observatory_camerad.scanner.template import ENDING, refresh, template
 from observatory_camerad.scanner.test_photos import TestPhotos
 from observatory_common import timestamps
 from observatory_common.arguments import shown
-from observatory_common.errors import Blocked, CommandFailed, InvalidArgument, InvalidConfig, NotConnected, ObservatoryError
+from observatory_common.errors import (
+    Blocked,
+    CommandFailed,
+    DeviceLost,
+    InvalidArgument,
+    InvalidConfig,
+    NotConnected,
+    ObservatoryError,
+)
 from observatory_common.json_file import read_document
 from observatory_common.storage import write_atomic
 
@@ -190,7 +198,7 @@ class ControlsFile:
             return
         try:
             report = self._apply(section, self._config.strict)
-        except (Blocked, NotConnected) as error:  # tried again
+        except (Blocked, DeviceLost, NotConnected) as error:  # tried again
             self._fail(str(error))
             self._again(reload)
             return
