@@ -94,9 +94,8 @@ class Fetcher:
                 if not self._wanted:
                     return
                 self._wake.clear()
-                anew, self._anew = self._anew, False
-            if anew:  # whoever wants it has forgotten what came before, and gets it once more
-                source = self._make_source()
+                if self._anew:  # whoever wants it has forgotten what came before, and gets it once more
+                    self._anew, source = False, self._make_source()
             taken = threading.Event()
             try:
                 items, lives = source.next(camera)

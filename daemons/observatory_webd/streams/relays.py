@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -101,7 +102,8 @@ class Relays:
         loop = self._loop
         for relay in relays:
             relay.stop()
-            if loop is not None and not loop.is_closed():
-                loop.call_soon_threadsafe(relay.end, "the server is being stopped")
+            if loop is not None:
+                with suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(relay.end, "the server is being stopped")
         ended = [relay.join(max(until - time.monotonic(), 0.0)) for relay in relays]
         return all(ended)

@@ -56,8 +56,9 @@ async function call(path, options) {
     if (signal?.aborted) throw error;
     if (answer.ok) throw new Problem(0, { detail: "the answer broke off" });
   }
-  if (answer.status === 401 && again && path !== SESSION && (await renewedSoon())) {
-    return call(path, { ...options, again: false }); // it was refused before it did anything
+  if (answer.status === 401 && again && path !== SESSION) {
+    if (await renewedSoon()) return call(path, { ...options, again: false }); // it was refused before it did anything
+    throw new Problem(answer.status, content); // the page is made anew, or its user is asked
   }
   if (answer.status === 401) {
     const here = location.pathname + location.search;

@@ -108,6 +108,7 @@ export class LiveView extends EventTarget {
     if (this.state === "stopped" || this.#socket !== null) return;
     this.#endTimers();
     this.#failures = 0;
+    this.#picturesNext = false;
     this.#connect();
   }
 

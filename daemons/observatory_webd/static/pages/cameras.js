@@ -25,6 +25,7 @@ class CameraPanel {
   #run = ""; // of the daemon, and its camera: another one may be able to do other things
   #loading = false;
   #looks = 0;
+  #wasShown = false;
   #reset = el("button", { type: "button", class: "second", on: { click: () => this.#askReset() } }, "Back to the configuration ...");
 
   constructor({ name, label }) {
@@ -94,6 +95,7 @@ class CameraPanel {
 
   #build(capabilities, controls) {
     this.#forms.clear();
+    this.#wasShown = false;
     for (const name of USE_CASES.filter((name) => name !== "raw" || "raw" in capabilities.streams)) {
       this.#forms.set(name, new UseCaseForm(this.#name, name, capabilities, controls, () => this.#look()));
     }
@@ -115,9 +117,10 @@ class CameraPanel {
     const look = (this.#looks += 1);
     const asked = ["use-cases", "settings"].map((what) => get(pathOf("camera", this.#name, what)));
     const found = await Promise.all(asked).catch(() => null); // if the camera has gone the status says so
-    if (!found || look !== this.#looks) return; // a later one is newer, whichever is answered first
+    if (!found || (this.#wasShown && look !== this.#looks)) return; // a later one is newer, whichever is answered first
     const [cases, settings] = found;
     for (const [name, form] of this.#forms) form.show(cases[name] ?? null, name in settings.use_cases);
+    this.#wasShown = true;
     this.#reset.disabled = !settings.changed;
   }
 
