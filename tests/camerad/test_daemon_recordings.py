@@ -64,7 +64,8 @@ def test_a_day_of_a_camera_leaves_each_event_once(camerad: Camerad, machine_lag)
         photos = [done(camera, camera.take_photo())["name"] for _ in range(10)]
         assert camera.stop_video() == {"state": "stopping"}
         facts = done(camera, job)
-        assert (facts["name"], facts["reason"], facts["dropped"]) == ("camera-00000001.mp4", "stopped", 0)
+        assert (facts["name"], facts["reason"]) == ("camera-00000001.mp4", "stopped")
+        assert facts["dropped"] <= 30 * machine_lag.seconds  # none, unless the machine itself stood still
         with pytest.raises(CameraNotAcquiring):
             camera.stop_video()
         at_s = times_of(camerad.output / facts["name"])

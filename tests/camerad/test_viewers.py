@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import socket
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import attacks
@@ -26,6 +28,7 @@ from observatory_common.rpc.client import RemoteDaemon
 WALL, DOOR, STRANGER = "127.0.0.3", "127.0.0.4", "127.0.0.66"
 MACHINES = {"Wall": WALL, "Door": DOOR}
 GAP_S = 0.25
+ROUNDS = 3  # of a look alone and a look in the crowd: others may have the machine in one of them
 DENIED = int(CommandStatus.InvalidControlIP)
 
 
@@ -39,10 +42,11 @@ def camerad(tmp_path: Path) -> Iterator[Camerad]:
 
 @dataclass
 class Seen:
-    """What a viewer saw: arrivals on the monotonic clock, and how old each frame was then, in seconds."""
+    """What a viewer saw: arrivals on the monotonic clock, each frame's age then, and what the daemon had waited."""
 
     at_s: list[float]
     ages_s: list[float]
+    waited_s: list[float]
 
     @property
     def rate(self) -> float:
@@ -51,16 +55,32 @@ class Seen:
 
     @property
     def worst_gap_s(self) -> float:
-        """The longest time without a frame."""
-        return max(after - before for before, after in itertools.pairwise(self.at_s))
+        """The longest time without a frame, less what the daemon waited for a processor meanwhile."""
+        return max(
+            self.at_s[after] - self.at_s[before] - self._without_s(before, after)
+            for before, after in itertools.pairwise(range(len(self.at_s)))
+        )
+
+    @property
+    def worst_age_s(self) -> float:
+        """The age of the oldest frame, less what the daemon waited for a processor since the frame before it came."""
+        late_s = []
+        for number, (at_s, age_s) in enumerate(zip(self.at_s, self.ages_s, strict=True)):
+            before = max(bisect.bisect_right(self.at_s, at_s - age_s) - 1, 0)
+            late_s.append(age_s - self._without_s(before, number))
+        return max(late_s)
+
+    def _without_s(self, before: int, after: int) -> float:
+        return max(self.waited_s[after] - self.waited_s[before], 0.0)  # a thread that ends takes its share along
 
 
 class Viewer:
-    """A good viewer, who looks at the live view all the time, over one connection."""
+    """A good viewer, who looks at the live view all the time, over one connection, and at `waited_s` at each frame."""
 
-    def __init__(self, camerad: Camerad) -> None:
+    def __init__(self, camerad: Camerad, waited_s: Callable[[], float] = lambda: 0.0) -> None:
         self._camerad = camerad
-        self._frames: list[tuple[float, float]] = []  # arrival, age
+        self._waited_s = waited_s
+        self._frames: list[tuple[float, float, float]] = []  # arrival, age, waited by then
         self._stopped = threading.Event()
         self._aside = ThreadPoolExecutor(1)
 
@@ -79,7 +99,8 @@ class Viewer:
             boot_id, number = None, 0
             while not self._stopped.is_set():
                 latest = camera.frame("live", boot_id, number, 5.0)
-                self._frames.append((time.monotonic(), time.time() - latest["metadata"]["FrameWallClock_us"] / 1e6))
+                at_s, age_s = time.monotonic(), time.time() - latest["metadata"]["FrameWallClock_us"] / 1e6
+                self._frames.append((at_s, age_s, self._waited_s()))
                 boot_id, number = latest["boot_id"], latest["number"]
 
     def next(self, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> Seen:
@@ -89,7 +110,7 @@ class Viewer:
         waiting.until(lambda: time.monotonic() > until or self._looking.done(), seconds + 1, "time to pass")
         seen = self._frames[first:]
         assert len(seen) > 2 and not self._looking.done(), seen
-        return Seen([at_s for at_s, _ in seen], [age_s for _, age_s in seen])
+        return Seen(*map(list, zip(*seen, strict=True)))
 
 
 class SlowViewers:
@@ -128,21 +149,29 @@ class SlowViewers:
             client.close()
 
 
-def assert_unchanged(before: Seen, after: Seen, lag_s: float) -> None:
-    print(f"frames/s {before.rate:.2f} -> {after.rate:.2f}, worst gap {before.worst_gap_s:.3f} -> {after.worst_gap_s:.3f} s")
-    lasted_s = after.at_s[-1] - after.at_s[0]
-    assert after.rate > before.rate * 0.9 * (1 - min(lag_s / lasted_s, 0.5))
-    assert after.worst_gap_s < GAP_S + lag_s
+def assert_unchanged(before: list[Seen], after: list[Seen], lag_s: float) -> None:
+    """The middle one of each is compared, the worst gap is that of all."""
+    rate_before, rate_after = (median(seen.rate for seen in all_seen) for all_seen in (before, after))
+    gap_before_s, gap_after_s = (max(seen.worst_gap_s for seen in all_seen) for all_seen in (before, after))
+    print(f"frames/s {rate_before:.2f} -> {rate_after:.2f}, worst gap {gap_before_s:.3f} -> {gap_after_s:.3f} s")
+    lasted_s = median(seen.at_s[-1] - seen.at_s[0] for seen in after)
+    assert rate_after > rate_before * 0.9 * (1 - min(lag_s / lasted_s, 0.5))
+    assert gap_after_s < GAP_S + lag_s
 
 
 def test_200_silent_viewers_cost_a_good_one_nothing(camerad: Camerad, machine_lag) -> None:
     target = attacks.Target("127.0.0.1", camerad.port, NAME)
-    with Viewer(camerad) as viewer, camerad.connect() as camera, ExitStack() as stack:
+    before, after = [], []
+    with Viewer(camerad) as viewer, camerad.connect() as camera:
         assert camera.report_status()  # connected before there is a crowd
-        before = viewer.next(2)
-        sockets = [sock for source in (WALL, DOOR) for sock in stack.enter_context(attacks.silent(target, 100, source))]
-        assert len(sockets) == 200
-        after = viewer.next(2, lambda: [done(camera, camera.take_photo()) for _ in range(5)])
+        files = camerad.vitals.open_files()
+        for _ in range(ROUNDS):
+            waiting.until(lambda: camerad.vitals.open_files() < files + 20, 10, "the crowd of before to have gone")
+            before.append(viewer.next(2))
+            with ExitStack() as stack:
+                crowds = [stack.enter_context(attacks.silent(target, 100, source)) for source in (WALL, DOOR)]
+                assert sum(map(len, crowds)) == 200
+                after.append(viewer.next(2, lambda: [done(camera, camera.take_photo()) for _ in range(5)]))
         assert_unchanged(before, after, machine_lag.seconds)
     with camerad.connect() as newcomer:  # when they are gone, everybody may come again
         waiting.until(lambda: _answers(newcomer), 10, "an answer")
@@ -156,16 +185,18 @@ def _answers(camera: RemoteDaemon) -> bool:
 
 
 def test_20_slow_viewers_cost_a_good_one_nothing(camerad: Camerad, machine_lag) -> None:
+    before, after, threads = [], [], 0
     with camerad.connect() as camera, Viewer(camerad) as viewer:
-        camera.frame("main")  # it is encoded from now on
-        before = viewer.next(2)
-        threads = camerad.vitals.threads()
-        with SlowViewers(camerad, 20) as slow:
-            after = viewer.next(2.5, lambda: [done(camera, camera.take_photo()) for _ in range(5)])
-            assert_unchanged(before, after, machine_lag.seconds)
-            assert 0 < slow.read_bytes < 10 * 10_000 * 30
-            assert camerad.vitals.threads() >= threads + 16  # a few threads of the pool were idle before
-        waiting.until(lambda: camerad.vitals.threads() <= threads + 4, 10, "their threads to end")
+        for _ in range(ROUNDS):
+            camera.frame("main")  # it is encoded from now on
+            before.append(viewer.next(2))
+            threads = threads or camerad.vitals.threads()
+            with SlowViewers(camerad, 20) as slow:
+                after.append(viewer.next(2.5, lambda: [done(camera, camera.take_photo()) for _ in range(5)]))
+                assert 0 < slow.read_bytes < 10 * 10_000 * 30
+                assert camerad.vitals.threads() >= threads + 16  # a few threads of the pool were idle before
+            waiting.until(lambda most=threads + 4: camerad.vitals.threads() <= most, 10, "their threads to end")
+        assert_unchanged(before, after, machine_lag.seconds)
 
 
 def test_photos_raw_and_metadata_beside_the_live_view_leave_no_gap(camerad: Camerad, machine_lag) -> None:
@@ -175,7 +206,8 @@ def test_photos_raw_and_metadata_beside_the_live_view_leave_no_gap(camerad: Came
         for number in range(50):
             done(camera, camera.take_photo("jpg", ("fits", "dng")[number % 2]))
 
-    with camerad.connect() as camera, Viewer(camerad) as viewer, ThreadPoolExecutor(1) as aside:
+    looking = Viewer(camerad, camerad.vitals.waited_s)
+    with camerad.connect() as camera, looking as viewer, ThreadPoolExecutor(1) as aside:
         gap_s = camera.report_status()["reconfiguration_gap_s"]
         asking = aside.submit(_ask_for_metadata, camerad, stopped)
         try:
@@ -184,9 +216,9 @@ def test_photos_raw_and_metadata_beside_the_live_view_leave_no_gap(camerad: Came
             stopped.set()
         assert asking.result() > 50
         assert camera.report_status()["reconfiguration_gap_s"] == gap_s  # all of it was merged
-    print(f"{seen.rate:.1f} frames/s, worst gap {seen.worst_gap_s:.3f} s, oldest frame {max(seen.ages_s):.3f} s")
+    print(f"{seen.rate:.1f} frames/s, worst gap {seen.worst_gap_s:.3f} s, oldest frame {seen.worst_age_s:.3f} s")
     assert seen.worst_gap_s < GAP_S + machine_lag.seconds
-    assert max(seen.ages_s) < GAP_S + machine_lag.seconds
+    assert seen.worst_age_s < GAP_S + machine_lag.seconds
     assert len(assert_whole(camerad.output)) == 100
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 
 import attacks
 import fakedaemon
@@ -120,11 +121,13 @@ def test_running_out_of_files_neither_stops_nor_spins_the_server(tmp_path: Path,
                 client.connect(fakedaemon.OBJECT)
             stack.enter_context(attacks.silent(target_of(daemon), 80, "127.0.1.99"))
             waiting.until(lambda: daemon.vitals.open_files() >= 64, 5, "the files to run out")
-            began, used_s = time.monotonic(), daemon.vitals.cpu_s()
-            waiting.until(lambda: time.monotonic() - began > 1.0, 5, "a second to pass")
+            busy = []
+            for _ in range(3):  # others may slow down one of them
+                began, used_s = time.monotonic(), daemon.vitals.cpu_s()
+                waiting.until(lambda began=began: time.monotonic() - began > 0.5, 5, "half a second to pass")
+                busy.append((daemon.vitals.cpu_s() - used_s) / (time.monotonic() - began))
             assert daemon.vitals.open_files() >= 60
-            busy = (daemon.vitals.cpu_s() - used_s) / (time.monotonic() - began)
-            assert busy < 0.25  # half of it is the good client's
+            assert median(busy) < 0.25, busy  # half of it is the good client's
         assert poller.p99_s < vitals.GOOD_P99_S + machine_lag.seconds
         with daemon.client() as client:
             assert waiting.until(client.report_status, 5, "an answer")

@@ -21,7 +21,7 @@ from vitals import Vitals
 
 from observatory_common.errors import CommandFailed, DeviceLost
 
-LIMIT_S = 0.5
+LIMIT_S = 1.0  # a few calls must fit in, on any machine
 RED, GREEN, BLUE = 4, 5, 6
 DEVICES: list[dict[str, Any]] = [
     {"id": "heater", "type": "OutputDevice", "pin": 22, "max_on_time": LIMIT_S},
@@ -107,7 +107,7 @@ def test_although_the_client_has_died(gpiod: Gpiod, late_s: Callable[[], float])
     assert on_for_s(gpiod, 22, start) == pytest.approx(LIMIT_S, abs=TOLERANCE + late_s())
 
 
-@pytest.mark.parametrize("stopped_s", [LIMIT_S / 2, 2 * LIMIT_S])
+@pytest.mark.parametrize("stopped_s", [LIMIT_S / 2, 1.5 * LIMIT_S])  # its board is lost after 2 s
 def test_although_the_daemon_was_stopped(stopped_s: float, gpiod: Gpiod, late_s: Callable[[], float]) -> None:
     with gpiod.connect() as gpio:
         start = gpiod.board.state()

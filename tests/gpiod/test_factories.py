@@ -267,15 +267,15 @@ def test_a_reader_that_stops_reading_costs_nobody_anything(tmp_path: Path, machi
 
 
 def test_a_silent_board_is_lost_within_the_deadline(board: boards.BoardProcess, machine_lag: Any) -> None:
-    pins = make(board, timeout_s=0.2)
+    pins = make(board, timeout_s=1)  # it is what all of this may take, too
     led = gpiozero.LED(10, pin_factory=pins)
     board.request(fault="silence", seconds=30)
     begun = time.monotonic()
-    with pytest.raises(DeviceLost, match=r"no answer within 0\.2 s|timed out"):
+    with pytest.raises(DeviceLost, match=r"no answer within 1 s|timed out"):
         led.on()
     with pytest.raises(DeviceLost):
         led.off()
-    assert time.monotonic() - begun < 0.4 + machine_lag.seconds
+    assert time.monotonic() - begun < 1.2 + machine_lag.seconds
     assert pins.lost is not None
     led.close()
     pins.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import tracemalloc
@@ -14,6 +15,7 @@ import pytest
 import waiting
 from gpio_bench import PINS, TOLERANCE, Bench, ended, servo
 from gpio_cases import TURNS
+from vitals import Vitals
 
 from observatory_common.errors import CommandFailed, DeviceLost, InvalidArgument, NotConnected, Uncertain
 from observatory_gpiod.devices.base import Device, Hooks, Position
@@ -263,15 +265,17 @@ def test_the_stepper_turns(method: str, arguments: dict[str, Any], steps: int, m
 def test_the_stepper_keeps_its_time(bench: Bench, machine_lag: Any) -> None:
     device = bench.open("StepperMotor", speed=0.9)  # 4.9 ms for a step
     bench.clear()
-    began_s = time.monotonic()
+    own = Vitals(os.getpid())
+    before_s, began_s = own.waited_s(), time.monotonic()
     task = ended(device.call("rotate", {"angle": 0.087890625 * 160}))
     took_s = time.monotonic() - began_s
+    waited_s = max(own.waited_s() - before_s, 0.0)
     assert task.expected_s == pytest.approx(160 * 0.0049)
     missed = task.result["missed_deadlines"]
     assert took_s == pytest.approx(160 * 0.0049, rel=0.05, abs=TOLERANCE + machine_lag.seconds * (1 + missed))
     assert device.state()["missed_deadlines"] == missed
     if machine_lag.seconds < 0.0049:
-        assert missed == 0
+        assert missed <= waited_s / 0.0049, "none, but for want of a processor"
 
 
 def test_missed_deadlines_are_counted_and_not_made_up_for(bench: Bench) -> None:

@@ -33,6 +33,15 @@ def moving(machine: booted.Machine, steps: int) -> int:
     return machine.pid(FOCUSD)
 
 
+def back_soon(machine: booted.Machine, old: int, machine_lag) -> float:
+    """Wait until focusd is back after `kill -9`, 2 s at most but for want of a processor; after how many it was."""
+    took_s = again(machine, FOCUSD, old, 20)
+    told = machine.run("sh", "-c", f"cat /proc/{machine.pid(FOCUSD)}/task/*/schedstat", ok=None).stdout
+    waited_s = sum(int(line.split()[1]) for line in told.splitlines()) / 1e9  # all of it since the kill
+    assert took_s - waited_s < 2 + machine_lag.seconds, (took_s, waited_s)
+    return took_s
+
+
 def process_status(machine: booted.Machine, unit: str) -> dict[str, str]:
     """What the kernel says of the main process of a unit."""
     lines = machine.say("cat", f"/proc/{machine.pid(unit)}/status").splitlines()
@@ -104,13 +113,13 @@ def test_the_heavy_libraries_work_in_the_sandbox(site: booted.Machine) -> None:
     site.run("gpio", "filter", "rotate_to", "target=10", user="ann")
 
 
-def test_a_killed_daemon_adopts_the_move(site: booted.Machine, figures: list[str]) -> None:
+def test_a_killed_daemon_adopts_the_move(site: booted.Machine, figures: list[str], machine_lag) -> None:
     started(site, SIMULATOR, FOCUSD)
     connected(site)
     old = moving(site, 600)  # 10 s
     waiting.until(lambda: (focus_status(site).get("current_steps_1") or 0) > 5, 10, "the motor to turn")
     site.run("kill", "-KILL", str(old))
-    took_s = again(site, FOCUSD, old, 2)
+    took_s = back_soon(site, old, machine_lag)
     figures.append(f"{FOCUSD} active {took_s:.2f} s after kill -9")
     waiting.until(lambda: focus_status(site).get("moving_1"), 5, "the move to be adopted")
     waiting.until(lambda: focus_status(site).get("state") == "idle", 20, "the move's end")
@@ -119,13 +128,13 @@ def test_a_killed_daemon_adopts_the_move(site: booted.Machine, figures: list[str
     assert site.shows(FOCUSD, "NRestarts") == "1"
 
 
-def test_a_position_that_nobody_saw_is_flagged(site: booted.Machine) -> None:
+def test_a_position_that_nobody_saw_is_flagged(site: booted.Machine, machine_lag) -> None:
     started(site, SIMULATOR, FOCUSD)
     connected(site)
     old = site.pid(FOCUSD)
     # 0.3 s: over before the next focusd looks. Killed by the same shell, as starting one more program may take as long.
     site.run("sh", "-c", f"focus set 1 20 --no-wait && kill -KILL {old}")
-    again(site, FOCUSD, old, 2)
+    back_soon(site, old, machine_lag)
     seen = waiting.until(lambda: (status := focus_status(site)).get("state") == "idle" and status, 10, "the controller")
     assert (seen["current_steps_1"], seen["position_state_1"], seen["last_confirmed_steps_1"]) == (20, "uncertain", -1)
     refused = site.run("focus", "set", "1", "100", user="ann", ok=None)

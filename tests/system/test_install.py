@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 import waiting
@@ -94,13 +95,12 @@ def test_a_clone_runs_with_make_run(user: str | None, clone: Path, tmp_path: Pat
     env = environment(home)
     built = run(as_user(user, ["make", ".venv/.run"]), cwd=clone, env=env, timeout=500)
     assert built.returncode == 0, built.stdout + built.stderr
-    output = tmp_path / "output"
-    for attempt in ("first", "second"):
+    output, took_s = tmp_path / "output", []
+    for _ in range(4):
         began = time.monotonic()
         with started(own_network(as_user(user, ["make", "run"])), output, cwd=clone, env=env) as process:
             waiting.until(lambda: "Ctrl-C ends it" in output.read_text(), 60, f"the introduction in {output}")
-            if attempt == "second":
-                assert time.monotonic() - began < 5 + machine_lag.seconds
+            took_s.append(time.monotonic() - began)
             become_root = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
             inside = ["nsenter", *become_root, "--net", "-t", str(process.pid), *as_user(user, [])]
             for command in re.findall(r"^  (\S*focus .*)$", output.read_text(), re.MULTILINE):
@@ -111,6 +111,8 @@ def test_a_clone_runs_with_make_run(user: str | None, clone: Path, tmp_path: Pat
         assert process.returncode in (0, -signal.SIGINT, 130)
         left = run(["pgrep", "-f", str(clone)]).stdout
         assert not left, left
+    # The second start and those after it. What the many daemons wait for a processor is mostly for one another.
+    assert median(took_s[1:]) < 5 + machine_lag.seconds, took_s
 
 
 def test_the_root_scripts_say_what_to_do_before_make(clone: Path) -> None:

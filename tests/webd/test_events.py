@@ -82,6 +82,14 @@ class SocketListener(Listener):
             self.ended.set()
 
 
+def answered_s(rig: webd.Rig, browser: webd.Browser, path: str) -> float:
+    """How long an answer takes, less what webd waits for a processor meanwhile."""
+    before_s = rig.web.vitals.waited_s()
+    answer = browser.get(path)
+    assert answer.status_code == 200
+    return answer.elapsed.total_seconds() - max(rig.web.vitals.waited_s() - before_s, 0.0)
+
+
 BOTH = pytest.mark.parametrize("kind", [Listener, SocketListener], ids=["sse", "socket"])
 
 
@@ -156,8 +164,7 @@ def test_who_does_not_read_costs_nobody_anything(rig: webd.Rig, administrator: w
             assert all(response.status_code == 200 for response in responses)
             for _ in range(10):
                 administrator.post("/api/v1/gpios/gpio1/devices/lamp/toggle", json={}).raise_for_status()
-                answer = administrator.get("/api/v1/system")
-                assert answer.elapsed.total_seconds() < 0.5 + machine_lag.seconds
+                assert answered_s(rig, administrator, "/api/v1/system") < 0.5 + machine_lag.seconds
             assert rig.web.vitals.memory_mb() < memory_mb + 30
         finally:
             for request in requests:
@@ -182,8 +189,7 @@ def test_a_dead_daemon_is_told_of_and_comes_back(tmp_path: Path, machine_lag: An
             refused = administrator.post("/api/v1/cameras/cam1/photo", json={})
             assert refused.status_code == 503 and refused.json()["error"] == "DaemonNotReachable"
             for path in ("/api/v1/focusers/focus1", "/api/v1/gpios/gpio1/devices", "/api/v1/system"):
-                answer = administrator.get(path)
-                assert answer.status_code == 200 and answer.elapsed.total_seconds() < 0.5 + machine_lag.seconds
+                assert answered_s(rig, administrator, path) < 0.5 + machine_lag.seconds
             waiting.until(lambda: any(not one["reachable"] for one in listener.named("status")), 10, "the listeners to be told")
             camera.start()
             back = waiting.until(lambda: _back(administrator), 10, "the camera to be back")
@@ -208,8 +214,7 @@ def test_a_silent_daemon_holds_up_nobody_else(rig: webd.Rig, administrator: webd
         waiting.until(lambda: answers, 10, "the first refusal")
         assert answers[0].status_code == 503 and answers[0].headers["retry-after"] == "1", "more wait than may"
         for path in ("/api/v1/cameras/cam1/controls", "/api/v1/gpios/gpio1/devices", "/api/v1/system"):
-            answer = administrator.get(path)
-            assert answer.status_code == 200 and answer.elapsed.total_seconds() < 0.5 + machine_lag.seconds
+            assert answered_s(rig, administrator, path) < 0.5 + machine_lag.seconds
         waiting.until(
             lambda: not administrator.get("/api/v1/focusers/focus1").json()["reachable"], 15, "its silence to be told"
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -228,8 +229,11 @@ def test_a_flood_of_logins_delays_nobody_else(tmp_path: Path, machine_lag: Any) 
                 thread.start()
             try:
                 waiting.until(lambda: len(counted) > 100, 20, "a flood")
-                for _ in range(20):
-                    assert administrator.get("/api/v1/system").elapsed.total_seconds() < 0.5 + machine_lag.seconds
+                slowest_s = []
+                for _ in range(3):  # others may have the processors in one of them
+                    answers = [administrator.get("/api/v1/system") for _ in range(20)]
+                    slowest_s.append(max(answer.elapsed.total_seconds() for answer in answers))
+                assert median(slowest_s) < 0.5 + machine_lag.seconds, slowest_s
             finally:
                 end.set()
                 for thread in threads:

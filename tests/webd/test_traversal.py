@@ -75,7 +75,8 @@ def outside(rig: webd.Rig, administrator: webd.Browser) -> None:
 
 @pytest.mark.usefixtures("outside")
 def test_no_name_is_a_path(rig: webd.Rig, administrator: webd.Browser) -> None:
-    before, tried = files(rig), set()
+    before = {path for path in files(rig) if not path.match(".*.????????")}  # so write_atomic names what it is writing
+    tried = set()
     for place in places(administrator.get("/api/v1/openapi.json").json()):
         for path in PATHS:
             url = place.address.replace("{}", path)

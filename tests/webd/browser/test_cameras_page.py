@@ -176,6 +176,7 @@ def test_a_use_case_that_the_camera_has_no_longer_keeps_what_is_typed(visit: bro
     page.route("**/cameras/cam1/use-cases", without_raw)
     expect(raw).to_contain_text("The camera has it no longer.", timeout=SLOW_MS)
     expect(raw.get_by_label("Width")).to_have_value("128")
+    page.unroute_all(behavior="wait")  # the page may be asking just now
 
 
 def test_back_to_the_configuration(visit: browsing.Visit, cam1: Any) -> None:

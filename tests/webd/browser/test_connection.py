@@ -153,8 +153,8 @@ def test_a_move_is_never_said_to_go_to_the_target_of_the_last(visit: browsing.Vi
     page.goto("/focus")
     card = page.get_by_role("region", name="Channel 2")
     expect(card.get_by_role("button", name="Move", exact=True)).to_be_enabled()
-    wire.fall_silent()
     card.get_by_label("Move to").fill("400")
+    wire.fall_silent()  # soon its reading is old, and it moves no more
     card.get_by_role("button", name="Move", exact=True).click()
     expect(card.locator(".job-text")).to_have_text("Moving")
     with site.focusers["focus1"].connect() as focuser:

@@ -31,6 +31,16 @@ _MOVED = """() => [...window.placed].flatMap(([one, { left, top }]) => {
 })"""
 
 
+#: A page that is held for long must not say that the server is away: its clock stands still until it is let go.
+_CLOCK = """(() => {
+  const now = performance.now.bind(performance);
+  const began = now();
+  let goneBy = null;
+  window.letClockGo = () => (goneBy = now() - began);
+  performance.now = () => (goneBy === null ? began : now() - goneBy);
+})()"""
+
+
 class Held:
     """What a page asks the server for, and what it is told, is held until `release`."""
 
@@ -38,6 +48,8 @@ class Held:
         self._is_held = True
         self._routes: list[Route] = []
         self._told: list[tuple[WebSocketRoute, Any]] = []
+        self._page = page
+        page.add_init_script(_CLOCK)
         page.route("**/api/v1/**", self._ask)
         page.route_web_socket("**/api/v1/events/ws*", self._listen)
 
@@ -48,6 +60,7 @@ class Held:
             socket.send(message)
         for route in self._routes:
             route.continue_()
+        self._page.evaluate("letClockGo()")
 
     def _ask(self, route: Route) -> None:
         if self._is_held:
