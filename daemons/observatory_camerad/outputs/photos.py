@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from observatory_camerad.outputs import encoding
 from observatory_camerad.outputs.files import FileStore, free_stem, save
 from observatory_common.errors import CommandFailed, ObservatoryError
 
@@ -83,6 +84,7 @@ class PhotoWriter:
             outcome.failed(CommandFailed(f"{MOST_WAITING} photos wait already to be written"))
 
     def _run(self) -> None:
+        encoding.prepare()
         while (waiting := self._taken.get()) is not None:
             taken, outcome = waiting
             try:

@@ -16,7 +16,6 @@ from observatory_camerad.acquisition.captures import Captures, Wish
 from observatory_camerad.acquisition.shots import Shot
 from observatory_camerad.acquisition.timing import Clocks, Exposure
 from observatory_camerad.acquisition.worker import Worker
-from observatory_camerad.outputs import encoding
 from observatory_camerad.outputs.files import tidy
 from observatory_camerad.outputs.names import checked_folder
 from observatory_camerad.outputs.photos import Outcome
@@ -108,7 +107,6 @@ class Scan:
     # in its own thread
 
     def _run(self) -> None:
-        encoding.prepare()
         while not self._closing.is_set():
             order = self._order()
             if order is None:

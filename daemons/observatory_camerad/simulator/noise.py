@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 _TILE = 1 << 20
-_BAND = 1 << 17
+_BAND = 1 << 15
 _BITS = 12
 _PER_ROOT = 32  # levels of the Poisson table for each step of 1 in sqrt(mean): a sixteenth of the scatter apart
 MOST_ELECTRONS = 64.0  # the table's last level
