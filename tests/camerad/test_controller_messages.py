@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from observatory_camerad.scanner.clock import ControllerClock
@@ -79,7 +79,6 @@ def test_a_folder_may_have_any_letters() -> None:
         assert said({**LONG, "continousScanDirectory": name})["continuous_folder"] == name
 
 
-@settings(deadline=None)  # a busy machine may stop for longer than any example takes
 @given(st.binary(max_size=200))
 def test_nothing_else_is_raised(data: bytes) -> None:
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +54,18 @@ def test_a_flood_of_commands_takes_a_photo_each_second(tmp_path: Path) -> None:
         watching.close(5)
 
 
-def test_a_command_that_comes_while_another_is_obeyed_is_obeyed_too(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
+@contextmanager
+def commanded(folder: Path, obeying: Callable[[ControlsFile], None]) -> Iterator[tuple[ControlsFile, list[Any]]]:
+    """A watcher that has applied its file and is told to read it again; `obeying` is called as it first does so."""
+    path = folder / "c.json"
     path.write_text('{"picamera": {"AnalogueGain": 2}}')
     told: list[Any] = []
     watching = watcher(path, told, poll_s=0.1, template=False)
 
     def apply(section: dict[str, Any], strict: bool) -> dict[str, Any]:
         told.append(section)
-        if len(told) == 2:  # the first command's
-            watching.reload()
+        if len(told) == 2:
+            obeying(watching)
         return {"applied": section}
 
     watching._apply = apply
@@ -69,32 +73,23 @@ def test_a_command_that_comes_while_another_is_obeyed_is_obeyed_too(tmp_path: Pa
     try:
         waiting.until(lambda: watching.status()["state"] == "applied", 5, "the file")
         watching.reload()
-        waiting.until(lambda: told.count("photo") == 2, 10, "both photos")
+        yield watching, told
     finally:
         watching.close(5)
+
+
+def test_a_command_that_comes_while_another_is_obeyed_is_obeyed_too(tmp_path: Path) -> None:
+    with commanded(tmp_path, lambda watching: watching.reload()) as (_, told):
+        waiting.until(lambda: told.count("photo") == 2, 10, "both photos")
 
 
 def test_a_command_is_not_forgotten_when_the_camera_is_lost_as_it_is_obeyed(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    path.write_text('{"picamera": {"AnalogueGain": 2}}')
-    told: list[Any] = []
-    watching = watcher(path, told, poll_s=0.1, template=False)
+    def lose(_: ControlsFile) -> None:
+        raise DeviceLost("the camera was lost: pulled out")
 
-    def apply(section: dict[str, Any], strict: bool) -> dict[str, Any]:
-        told.append(section)
-        if len(told) == 2:  # the command's
-            raise DeviceLost("the camera was lost: pulled out")
-        return {"applied": section}
-
-    watching._apply = apply
-    watching.start()
-    try:
-        waiting.until(lambda: watching.status()["state"] == "applied", 5, "the file")
-        watching.reload()
+    with commanded(tmp_path, lose) as (watching, told):
         waiting.until(lambda: told[-1] == "photo", 10, "its photo")
         assert watching.status()["error"] is None
-    finally:
-        watching.close(5)
 
 
 def test_a_file_that_cannot_be_told_is_applied_once_for_a_command(tmp_path: Path) -> None:

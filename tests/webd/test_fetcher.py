@@ -11,7 +11,7 @@ import waiting
 from observatory_common.directory import DaemonEntry
 from observatory_common.rpc.client import RemoteDaemon
 from observatory_webd.streams.fetcher import Fetched, Fetcher
-from observatory_webd.streams.items import Item
+from observatory_webd.streams.items import Format, Item
 from observatory_webd.streams.sources import Source
 
 
@@ -24,14 +24,10 @@ class Held(Source):
         self._goes_on = goes_on
         made.append(self)
 
-    def next(self, camera: RemoteDaemon) -> tuple[list[Item], bool]:
-        """Nothing."""
+    def _fetch(self, camera: RemoteDaemon) -> list[Item]:
         self.asked.set()
         assert self._goes_on.wait(10)
-        return [], True
-
-    def _fetch(self, camera: RemoteDaemon) -> list[Item]:
-        raise NotImplementedError
+        return [Item(1, 0, True, b"", Format("jpeg"))]
 
 
 @pytest.fixture

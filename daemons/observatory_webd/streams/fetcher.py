@@ -46,7 +46,7 @@ class Fetcher:
         self._deliver = deliver
         self._lock = threading.Lock()
         self._wanted = False
-        self._anew = False
+        self._source = make_source()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
@@ -59,7 +59,8 @@ class Fetcher:
     def want(self) -> None:
         """Fetch from now on. Waits for nothing."""
         with self._lock:
-            self._wanted = self._anew = True
+            self._wanted = True
+            self._source = self._make_source()  # whoever wants it has forgotten what came before, and gets it once more
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"webd-{self._name}", daemon=True)
                 self._thread.start()
@@ -87,15 +88,13 @@ class Fetcher:
                     return
 
     def _fetch(self, camera: RemoteDaemon) -> None:
-        source = self._make_source()
         failing = False
         while True:
             with self._lock:
                 if not self._wanted:
                     return
                 self._wake.clear()
-                if self._anew:  # whoever wants it has forgotten what came before, and gets it once more
-                    self._anew, source = False, self._make_source()
+                source = self._source
             taken = threading.Event()
             try:
                 items, lives = source.next(camera)

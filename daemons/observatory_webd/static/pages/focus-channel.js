@@ -19,7 +19,6 @@ export class ChannelCard {
   #number;
   #status = null;
   #pressed = null;
-  #held = false; // whether moves were disabled when last looked at
 
   constructor(focuser, number) {
     this.#focuser = focuser;
@@ -93,6 +92,7 @@ export class ChannelCard {
     this.doubt.hidden = !known || !this.#uncertain;
     if (this.doubt.hidden) this.accept.checked = false;
     this.zero.disabled = this.confirm.disabled = !known || moving;
+    const wasHeld = this.moves.disabled;
     const leaves = this.moves.contains(document.activeElement); // as soon as it is disabled
     this.moves.disabled = !known || moving || (this.#uncertain && !this.accept.checked);
     this.hint.textContent = moving ? "It moves; stop it first to send it elsewhere." : this.doubt.hidden ? "" : "Tick above to move all the same.";
@@ -101,12 +101,11 @@ export class ChannelCard {
     this.wanted.max = this.#of("limit_max_steps");
     this.range.textContent = `From ${steps(this.#of("limit_min_steps"))} to ${steps(this.#of("limit_max_steps"))}`;
     this.#allowOffsets();
-    if (!this.#held && this.moves.disabled && !leaves) this.#pressed = null; // it has been left since
-    if (this.#held && !this.moves.disabled) { // a status of before the move ends nothing
+    if (!wasHeld && this.moves.disabled && !leaves) this.#pressed = null; // it has been left since
+    if (wasHeld && !this.moves.disabled) { // a status of before the move ends nothing
       if (document.activeElement === document.body) this.#pressed?.focus();
       this.#pressed = null;
     }
-    this.#held = this.moves.disabled;
   }
 
   #allowOffsets() {
